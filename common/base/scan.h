@@ -1,0 +1,52 @@
+// scan: strict RFC 8259 JSON in UTF-8, read in place. Nothing is copied and no tree is built: a
+// text is checked once as a whole (scan_check), and after that its parts are borrowed spans.
+//
+// Strict means: no trailing bytes, no control characters in strings, no lone surrogate escapes,
+// no leading zeros, no BOM, well-formed UTF-8, nesting up to a stated depth.
+#ifndef PENSTOCK_BASE_SCAN_H
+#define PENSTOCK_BASE_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/strbuf.h"
+
+enum scan_type { SCAN_NULL, SCAN_FALSE, SCAN_TRUE, SCAN_NUMBER, SCAN_STRING, SCAN_ARRAY, SCAN_OBJECT };
+
+struct scan_value {
+    enum scan_type type;
+    struct span raw; // the value's own bytes, a string's quotes included
+};
+
+struct scan_member {
+    struct span key; // between the quotes, escapes not yet undone
+    bool key_escaped;
+    struct scan_value value;
+};
+
+// scan_check verifies a whole text. On failure *ret_why is a short fixed phrase ("a control
+// character in a string") and *ret_at the byte it was seen at. ERR_BAD_JSON, or ERR_TOO_BIG where
+// arrays and objects nest deeper than depth_max.
+int scan_check(const char *text, size_t len, int depth_max, const char **ret_why,
+               size_t *ret_at) MUST_CHECK;
+
+// What follows trusts that the text has passed scan_check.
+
+struct scan_value scan_root(const char *text, size_t len); // the text's one value, no blanks around
+// scan_members / scan_items walk an object / an array: start with *pos = 0, stop at false.
+bool scan_members(struct scan_value object, size_t *pos, struct scan_member *ret);
+bool scan_items(struct scan_value array, size_t *pos, struct scan_value *ret);
+// scan_get finds the first member of that name (written without escapes); false where there is none
+// or where v is no object.
+bool scan_get(struct scan_value v, const char *key, struct scan_value *ret);
+
+// scan_str gives the bytes between the quotes where the string has no escapes; else false.
+bool scan_str(struct scan_value v, struct span *ret);
+// scan_unescape appends the string's text, escapes undone.
+void scan_unescape(struct scan_value v, struct strbuf *out);
+// scan_int reads a number that is a whole number within int64 (1e3 and 1.0 count; 1.5 does not).
+bool scan_int(struct scan_value v, int64_t *ret);
+bool scan_num(struct scan_value v, double *ret);
+
+#endif

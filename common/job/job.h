@@ -1,0 +1,62 @@
+// job: one piece of work as a producer wrote it (docs/protocol.md, A job). Parsing is pure: bytes
+// in, borrowed spans out; the payload must outlive the struct.
+#ifndef PENSTOCK_JOB_JOB_H
+#define PENSTOCK_JOB_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/scan.h"
+#include "common/base/strbuf.h"
+
+enum { JOB_DEPTH_MAX = 100, JOB_WHY_MAX = 200 };
+
+enum job_form { JOB_PROMPT, JOB_MESSAGES, JOB_REQUEST };
+
+// The fields that go into the API's body as they stand, beside prompt or messages.
+#define JOB_API_MAP(XX)                                                                            \
+    XX(system)                                                                                     \
+    XX(temperature)                                                                                \
+    XX(top_p)                                                                                      \
+    XX(top_k)                                                                                      \
+    XX(stop_sequences)                                                                             \
+    XX(tools)                                                                                      \
+    XX(tool_choice)                                                                                \
+    XX(thinking)                                                                                   \
+    XX(metadata)
+
+struct job {
+    struct span payload; // the producer's bytes, borrowed
+    struct span id;      // len 0 = absent
+    enum job_form form;
+    struct span content;    // raw JSON of prompt, messages or request
+    struct span model;      // len 0 = absent; with form REQUEST: the one inside it
+    int64_t max_tokens;     // 0 = absent; with form REQUEST: the one inside it
+    struct span messages;   // form REQUEST: the raw messages inside it
+#define XX(name) struct span name; // raw JSON, len 0 = absent
+    JOB_API_MAP(XX)
+#undef XX
+    int64_t pushed_at;                    // -1 = absent, likewise below; Unix milliseconds
+    int64_t run_at, delay_ms;             // not both
+    int64_t expires_at, ttl_ms;           // not both
+    int64_t timeout_ms;                   // of one API call
+    int64_t max_attempts, max_throttles;  // -1 = the worker's setting
+    struct span reply_to, run;            // len 0 = absent
+    struct span meta;                     // raw JSON, len 0 = absent
+};
+
+// Why a payload is no job. The field is "" where the fault is not one field's ("not JSON").
+struct job_fault {
+    char field[72];
+    char why[JOB_WHY_MAX]; // one sentence that names the field: "max_tokens must be an integer ..."
+    // What could be read all the same; borrowed from the payload, len 0 = not readable or invalid.
+    struct span id, reply_to, run;
+};
+
+// job_parse reads a payload of at most bytes_max. 0, or ERR_BAD_JOB with *ret_why filled in; *ret is
+// then undefined.
+int job_parse(const char *payload, size_t len, size_t bytes_max, struct job *ret,
+              struct job_fault *ret_why) MUST_CHECK;
+
+#endif

@@ -1,0 +1,57 @@
+// rlink: one logical connection to Redis that outlives many sockets. The only folder that knows
+// hiredis.
+//
+// A call made while the link is down fails at once with ERR_LINK_DOWN and is never queued: a queue
+// move replayed after its lease has gone would take the job from its new owner. When the socket
+// breaks, every outstanding call is answered with ERR_LINK_DOWN, from the loop. The link reconnects
+// by itself, with capped and jittered backoff; a link that is silent for longer than its patience
+// while calls are outstanding is torn down on purpose.
+#ifndef PENSTOCK_REDIS_RLINK_H
+#define PENSTOCK_REDIS_RLINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/redis/reply.h"
+#include "common/redis/rurl.h"
+
+struct uv_loop_s;
+struct rlink;
+
+enum rlink_state { RLINK_DOWN, RLINK_CONNECTING, RLINK_GREETING, RLINK_UP, RLINK_CLOSED };
+
+struct rlink_options {
+    const struct rurl *url;     // borrowed for the link's life
+    int64_t connect_timeout_ms; // default 5000 where 0
+    int64_t patience_ms;        // longest silence with a call outstanding; default 10000 where 0
+    int64_t backoff_cap_ms;     // longest wait between connects; default 2000 where 0
+    const char *client_name;    // CLIENT SETNAME; NULL = none
+    // on_state reports each change with a reason in words ("connection refused").
+    void (*on_state)(struct rlink *l, enum rlink_state state, const char *why, void *arg);
+    void *arg;
+};
+
+// An answer: err is 0 and reply the tree (borrowed until return), or err is ERR_LINK_DOWN (reply
+// NULL) or ERR_REDIS (reply is the error: reply_text gives its words, "NOSCRIPT ...").
+typedef void (*rlink_cb)(int err, const struct reply *reply, void *arg);
+
+int rlink_open(struct uv_loop_s *loop, const struct rlink_options *opt, struct rlink **ret) MUST_CHECK;
+// rlink_close answers what is outstanding with ERR_LINK_DOWN, then calls closed; freed after that.
+void rlink_close(struct rlink *l, void (*closed)(void *arg), void *arg);
+
+// rlink_call sends one command. If it returns 0, cb runs exactly once, from the loop, after
+// rlink_call has returned. If it fails (ERR_LINK_DOWN, ERR_TOO_BIG: too many outstanding), cb never
+// runs. patience_ms > 0 replaces the link's patience for this command (a blocking one).
+int rlink_call(struct rlink *l, int argc, const char **argv, const size_t *lens, int64_t patience_ms,
+               rlink_cb cb, void *arg) MUST_CHECK;
+
+bool rlink_is_up(const struct rlink *l);
+uint64_t rlink_last_answer_ms(const struct rlink *l); // monotonic; 0 = never
+// rlink_kick tears the socket down and reconnects (a demoted master; a reply that cannot be).
+void rlink_kick(struct rlink *l, const char *why);
+size_t rlink_outstanding(const struct rlink *l);
+uint64_t rlink_calls_made(const struct rlink *l);
+
+#endif
