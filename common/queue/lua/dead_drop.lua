@@ -1,0 +1,16 @@
+--[[ dead_drop: an operator throws dead jobs away; their results stay until they expire.
+
+  ARGV    ids, at most 100
+  Returns {now, 1 or 0...}: was it dead?
+]]
+local out = {now}
+for i = 1, #ARGV do
+  local was = call('ZREM', dead, ARGV[i])
+  if was == 1 then
+    call('DEL', job_key(ARGV[i]))
+    count('dead_dropped')
+  end
+  out[#out + 1] = was
+end
+write_counts()
+return out

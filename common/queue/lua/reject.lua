@@ -1,0 +1,38 @@
+--[[ reject: what is no valid job goes to dead with its raw bytes and the reason.
+
+  ARGV[1] token  of the claim
+  ARGV[2] ttl    ms that a result and a reply list live
+  then seven for each payload:
+    claim id, the id it names ('' = none that is valid), a new ULID, reason,
+    the result after its id (`,"status":"failed",...}`), reply_to ('' = none), run ('' = none)
+
+  Returns {now, id...}: the id it is dead under, or '' where the claim was lost.
+  Keeps:  nothing of a job that uses the same id changes.
+  Repeat: a second time the claim is gone, and nothing happens.
+]]
+local token, ttl = ARGV[1], tonumber(ARGV[2])
+local out = {now}
+
+local function reject(at)
+  local claim, id = ARGV[at], ARGV[at + 1]
+  local from = job_key(claim)
+  if call('HGET', from, 'token') ~= token then return '' end
+  if id == '' or call('EXISTS', job_key(id), result_key(id)) > 0 then id = ARGV[at + 2] end
+  local key = job_key(id)
+  call('RENAME', from, key)
+  call('HSET', key, 'state', 'dead', 'attempts', 0, 'throttles', 0, 'recoveries', 0, 'created', now,
+       'died', now, 'cause', 'invalid_job', 'last_error', ARGV[at + 3], 'raw', 1)
+  call('HDEL', key, 'token', 'worker')
+  call('ZREM', active, claim)
+  call('ZADD', dead, now, id)
+  local result = '{"id":"' .. id .. '"' .. ARGV[at + 4]
+  call('SET', result_key(id), result, 'PX', ttl)
+  push_replies(ARGV[at + 5], result, ttl)
+  count('failed', 1, ARGV[at + 6])
+  count('invalid', 1)
+  return id
+end
+
+for at = 3, #ARGV, 7 do out[#out + 1] = reject(at) end
+write_counts()
+return out

@@ -1,0 +1,22 @@
+#!lua flags=allow-oom
+--[[ renew: a living worker keeps its leases.
+
+  ARGV[1] lease  ms
+  then two for each job: id (or claim id), token
+
+  Returns {now, n...}: the places (from 1) of those that are no longer this token's.
+  Keeps:  a lease that is another's is not touched.
+]]
+local lease = tonumber(ARGV[1])
+local out, kept = {now}, {}
+for at = 2, #ARGV, 2 do
+  local id = ARGV[at]
+  if call('HGET', job_key(id), 'token') == ARGV[at + 1] then
+    kept[#kept + 1] = now + lease
+    kept[#kept + 1] = id
+  else
+    out[#out + 1] = at / 2
+  end
+end
+if #kept > 0 then call('ZADD', active, unpack(kept)) end
+return out

@@ -1,0 +1,89 @@
+#!lua flags=allow-oom
+--[[ settle: what became of leased jobs.
+
+  ARGV[1] ttl  ms that a result and a reply list live
+  then fifteen for each job:
+    1 id              2 token
+    3 verb            done: it has a result. bury: it has a result and goes to dead.
+                      later: it comes back
+    4 value           done, bury: the result. later: ms from now until it is due
+    5 why             done, bury: the result's status. later: throttle, retry, parked, handed_back
+    6 attempts        7 throttles: the totals after this call
+    8 last_status     9 last_error ('' = leave as it is)
+    10 reply_to       11 run
+    12 input tokens   13 output tokens   14 cost in USD   15 cause of death (bury)
+
+  Returns {now, word...}: ok; already: it has a result; lost: the lease is another's, nothing done.
+  Keeps:   a job has one result. Only the holder of the token moves a job, with one exception: a
+           good answer has been paid for, so it is taken from anyone while no one has finished.
+  Repeat:  done again is `already`, later again is `lost`; neither changes anything.
+]]
+local ttl = tonumber(ARGV[1])
+local out, freed = {now}, {}
+
+local function finish(at, id, key, replies)
+  local result, status, run = ARGV[at + 3], ARGV[at + 4], ARGV[at + 10]
+  call('SET', result_key(id), result, 'PX', ttl)
+  push_replies(ARGV[at + 9] .. ' ' .. replies, result, ttl)
+  freed[#freed + 1] = id
+  if ARGV[at + 2] == 'bury' then
+    call('HSET', key, 'state', 'dead', 'attempts', ARGV[at + 5], 'throttles', ARGV[at + 6],
+         'last_status', ARGV[at + 7], 'last_error', ARGV[at + 8], 'cause', ARGV[at + 14],
+         'died', now)
+    call('HDEL', key, 'token', 'worker', 'replies', 'due')
+    call('ZADD', dead, now, id)
+  else
+    call('DEL', key)
+  end
+  count(status, 1, run)
+  count('input_tokens', ARGV[at + 11], run)
+  count('output_tokens', ARGV[at + 12], run)
+  count('cost_usd', ARGV[at + 13], run)
+  return 'ok'
+end
+
+local function done(at, id, key)
+  local f = call('HMGET', key, 'token', 'state', 'replies')
+  local replies = f[3] or ''
+  if f[1] and f[1] == ARGV[at + 1] then return finish(at, id, key, replies) end
+  if call('EXISTS', result_key(id)) == 1 or f[2] == 'dead' then return 'already' end
+  if ARGV[at + 4] ~= 'succeeded' then return 'lost' end
+  call('ZREM', delayed, id)
+  count('late_answers')
+  return finish(at, id, key, replies)
+end
+
+local WHY = {throttle = 'throttles', retry = 'retries', parked = 'parked',
+             handed_back = 'handed_back'}
+local function later(at, id, key)
+  if call('HGET', key, 'token') ~= ARGV[at + 1] then return 'lost' end
+  local due = now + tonumber(ARGV[at + 3])
+  call('HSET', key, 'state', 'delayed', 'due', due, 'attempts', ARGV[at + 5],
+       'throttles', ARGV[at + 6])
+  if ARGV[at + 8] ~= '' then
+    call('HSET', key, 'last_status', ARGV[at + 7], 'last_error', ARGV[at + 8])
+  end
+  call('HDEL', key, 'token', 'worker')
+  call('ZADD', delayed, due, id)
+  freed[#freed + 1] = id
+  count(WHY[ARGV[at + 4]], 1, ARGV[at + 10])
+  return 'ok'
+end
+
+for at = 2, #ARGV, 15 do
+  local id = ARGV[at]
+  local move = ARGV[at + 2] == 'later' and later or done
+  out[#out + 1] = move(at, id, job_key(id))
+end
+if #freed > 0 then
+  call('ZREM', active, unpack(freed))
+  if call('SCARD', cancel) > 0 then
+    for i = 2, #out do
+      if out[i] == 'ok' and ARGV[2 + (i - 2) * 15 + 2] ~= 'later' then
+        call('SREM', cancel, ARGV[2 + (i - 2) * 15])
+      end
+    end
+  end
+end
+write_counts()
+return out

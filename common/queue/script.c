@@ -1,0 +1,222 @@
+#include "common/queue/script.h"
+
+#include "common/base/err.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XX(name, file)                                                                             \
+    extern const char embed_##file##_lua[];                                                        \
+    extern const unsigned embed_##file##_lua_len;
+SCRIPT_MAP(XX)
+XX(LIB, lib)
+XX(POOL_LIB, pool_lib)
+#undef XX
+
+enum { SCRIPT_BYTES_MAX = 64 * 1024 };
+
+static struct {
+    struct strbuf source;
+    char sha[41];
+} scripts[SCRIPT_COUNT];
+
+const char *script_name(enum script s)
+{
+    static const char *const names[] = {
+#define XX(name, file) #file,
+        SCRIPT_MAP(XX)
+#undef XX
+    };
+    return names[s];
+}
+
+static struct span own_text(enum script s)
+{
+    switch (s) {
+#define XX(name, file)                                                                             \
+    case SCRIPT_##name:                                                                            \
+        return (struct span){embed_##file##_lua, embed_##file##_lua_len};
+        SCRIPT_MAP(XX)
+#undef XX
+    case SCRIPT_COUNT:
+        break;
+    }
+    abort();
+}
+
+// build puts the library before the script, but after its `#!lua flags=...` line, which Redis
+// accepts as the very first only.
+static void build(enum script s)
+{
+    struct span own = own_text(s);
+    struct strbuf *b = &scripts[s].source;
+    size_t head = 0;
+    if (own.len > 2 && memcmp(own.at, "#!", 2) == 0)
+        head = (size_t)((const char *)memchr(own.at, '\n', own.len) - own.at) + 1;
+    bool pool = strncmp(script_name(s), "pool_", 5) == 0;
+    strbuf_init(b, SCRIPT_BYTES_MAX);
+    strbuf_add(b, own.at, head);
+    strbuf_add(b, pool ? embed_pool_lib_lua : embed_lib_lua,
+               pool ? embed_pool_lib_lua_len : embed_lib_lua_len);
+    strbuf_add(b, own.at + head, own.len - head);
+    assert(!strbuf_failed(b));
+}
+
+struct span script_source(enum script s)
+{
+    if (!scripts[s].source.len)
+        build(s);
+    return strbuf_span(&scripts[s].source);
+}
+
+void args_clear(struct args *a)
+{
+    a->count = a->digits_used = 0;
+}
+
+void args_add(struct args *a, struct span s)
+{
+    assert(a->count < SCRIPT_ARGS_MAX);
+    a->at[a->count++] = s.at ? s : (struct span){"", 0};
+}
+
+void args_add_str(struct args *a, const char *s)
+{
+    args_add(a, span_of(s));
+}
+
+void args_add_int(struct args *a, int64_t n)
+{
+    char *at = a->digits + a->digits_used;
+    size_t room = sizeof a->digits - a->digits_used;
+    int len = snprintf(at, room, "%lld", (long long)n);
+    assert(len > 0 && (size_t)len < room);
+    a->digits_used += (size_t)len;
+    args_add(a, (struct span){at, (size_t)len});
+}
+
+// wrap: stands between a call and its caller, to see a NOSCRIPT go by. One a call.
+struct wrap {
+    struct rlink *link;
+    enum script script;
+    rlink_cb cb;
+    void *arg;
+};
+
+static int load(struct rlink *link, enum script s, rlink_cb cb, void *arg)
+{
+    struct span source = script_source(s);
+    const char *argv[] = {"SCRIPT", "LOAD", source.at};
+    size_t lens[] = {6, 4, source.len};
+    return rlink_call(link, 3, argv, lens, 0, cb, arg);
+}
+
+static void on_loaded(int err, const struct reply *reply, void *arg)
+{
+    size_t s = (size_t)(uintptr_t)arg;
+    struct span sha;
+    if (err == 0 && reply_str(reply, &sha) && sha.len == 40)
+        memcpy(scripts[s].sha, sha.at, 40);
+}
+
+static void on_answer(int err, const struct reply *reply, void *arg)
+{
+    struct wrap w = *(struct wrap *)arg;
+    free(arg);
+    if (err == ERR_REDIS && reply_is_error(reply, "NOSCRIPT")) {
+        // Commands of one link run in order: what the caller sends next comes after this.
+        int unsent = load(w.link, w.script, on_loaded, (void *)(uintptr_t)w.script);
+        (void)unsent; // the link has gone: it will load all when it is back
+    }
+    w.cb(err, reply, w.arg);
+}
+
+int script_call(struct rlink *link, enum script s, const char *key, const struct args *a, rlink_cb cb,
+                void *arg)
+{
+    static const char unknown[] = "0000000000000000000000000000000000000000";
+    const char *argv[SCRIPT_ARGS_MAX + 4];
+    size_t lens[SCRIPT_ARGS_MAX + 4];
+    argv[0] = "EVALSHA", lens[0] = 7;
+    argv[1] = scripts[s].sha[0] ? scripts[s].sha : unknown, lens[1] = 40;
+    argv[2] = "1", lens[2] = 1;
+    argv[3] = key, lens[3] = strlen(key);
+    for (size_t i = 0; i < a->count; i++) {
+        argv[4 + i] = a->at[i].at;
+        lens[4 + i] = a->at[i].len;
+    }
+    struct wrap *w = malloc(sizeof *w);
+    if (!w)
+        return ERR_NOMEM;
+    *w = (struct wrap){link, s, cb, arg};
+    int err = rlink_call(link, (int)a->count + 4, argv, lens, 0, on_answer, w);
+    if (err)
+        free(w);
+    return err;
+}
+
+// loading: one script_load_all under way.
+struct loading {
+    struct rlink *link;
+    size_t left;
+    int err;
+    char why[160];
+    void (*done)(int err, const char *why, void *arg);
+    void *arg;
+};
+
+struct load_one {
+    struct loading *of;
+    enum script script;
+};
+
+static void note_end(struct loading *g, int err, const char *why)
+{
+    if (err && !g->err) {
+        g->err = err;
+        snprintf(g->why, sizeof g->why, "%s", why);
+    }
+    if (--g->left > 0)
+        return;
+    g->done(g->err, g->why, g->arg);
+    free(g);
+}
+
+static void on_one_loaded(int err, const struct reply *reply, void *arg)
+{
+    struct load_one one = *(struct load_one *)arg;
+    free(arg);
+    on_loaded(err, reply, (void *)(uintptr_t)one.script);
+    note_end(one.of, err, err == ERR_REDIS ? reply_text(reply) : err_text(err));
+}
+
+int script_load_all(struct rlink *link, void (*done)(int err, const char *why, void *arg), void *arg)
+{
+    struct loading *g = calloc(1, sizeof *g);
+    if (!g)
+        return ERR_NOMEM;
+    *g = (struct loading){.link = link, .left = 1, .done = done, .arg = arg};
+    for (int s = 0; s < SCRIPT_COUNT; s++) {
+        struct load_one *one = malloc(sizeof *one);
+        int err = ERR_NOMEM;
+        if (one) {
+            *one = (struct load_one){g, (enum script)s};
+            err = load(link, (enum script)s, on_one_loaded, one);
+        }
+        if (err == 0) {
+            g->left++;
+            continue;
+        }
+        free(one);
+        if (s == 0) { // nothing is under way, so the caller hears it now
+            free(g);
+            return err;
+        }
+        g->err = err;
+        break;
+    }
+    g->left--; // our own hold; answers never come before we return
+    return 0;
+}
