@@ -1,6 +1,7 @@
 #include "common/base/strbuf.h"
 
 #include "common/base/err.h"
+#include "common/base/utf8.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -124,23 +125,6 @@ void strbuf_add_fmt(struct strbuf *b, const char *fmt, ...)
     va_end(args);
 }
 
-// utf8_len gives the length of the well-formed UTF-8 sequence at p, or 0.
-static size_t utf8_len(const unsigned char *p, size_t left)
-{
-    unsigned c = p[0];
-    size_t len = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3
-                 : c >= 0xF0 && c < 0xF5              ? 4
-                                                      : 0;
-    if (len == 0 || len > left)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-    bool bad = (c == 0xE0 && p[1] < 0xA0) || (c == 0xED && p[1] > 0x9F) ||
-               (c == 0xF0 && p[1] < 0x90) || (c == 0xF4 && p[1] > 0x8F);
-    return bad ? 0 : len;
-}
-
 static void add_escaped(struct strbuf *b, unsigned char c)
 {
     static const char short_form[] = "btn\0fr"; // 8..13, where 11 has none
@@ -156,7 +140,7 @@ static void add_escaped(struct strbuf *b, unsigned char c)
 
 void strbuf_add_json(struct strbuf *b, const char *bytes, size_t len)
 {
-    const unsigned char *p = (const unsigned char *)bytes, *end = p + len, *run = p;
+    const uint8_t *p = (const uint8_t *)bytes, *end = p + len, *run = p;
     strbuf_add_char(b, '"');
     while (p < end) {
         size_t step = utf8_len(p, (size_t)(end - p));
