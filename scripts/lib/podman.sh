@@ -19,7 +19,8 @@ podman_conf() {
     local files procs
     files=$(ulimit -Hn) procs=$(ulimit -Hu)
     [ "$files" != unlimited ] || files=1048576
-    [ "$procs" != unlimited ] || procs=65536
+    # Raising a limit is refused on some machines, lowering never is.
+    [ "$procs" != unlimited ] && [ "$procs" -lt 20000 ] || procs=20000
     {
         echo '[containers]'
         echo "default_ulimits = [\"nofile=$files:$files\", \"nproc=$procs:$procs\"]"
@@ -27,15 +28,21 @@ podman_conf() {
             echo '[engine]'
             echo 'runtime = "runc"'
         fi
+        if [ -x /usr/lib/podman/netavark ]; then
+            echo '[network]'
+            echo 'network_backend = "netavark"'
+        fi
     } > "$1/containers.conf"
     export CONTAINERS_CONF=$1/containers.conf
 }
 
 # debian_mirror: the first http(s) mirror in the system's apt sources.
 debian_mirror() {
-    cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2> /dev/null |
-        awk '$1 == "URIs:" { print $2; exit }
-             $1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) { print $i; exit } }'
+    {
+        cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list \
+            /etc/apt/sources.list.d/*.list 2> /dev/null || true
+    } | awk '$1 == "URIs:" { print $2; exit }
+            $1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) { print $i; exit } }'
 }
 
 # debian_image NAME DISTRO PACKAGES [CHANGE...]: makes the image NAME unless it is there. A CHANGE is
@@ -51,10 +58,10 @@ debian_image() {
         change+=(--change "$line")
     done
     work=$(mktemp -d)
+    local rc=0
     mmdebstrap --quiet --variant=minbase ${packages:+--include="$packages"} "$distro" "$work/root.tar" \
         "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $distro main" &&
-        podman import --quiet "${change[@]}" "$work/root.tar" "$name" > /dev/null
-    local rc=$?
+        podman import --quiet "${change[@]}" "$work/root.tar" "$name" > /dev/null || rc=$?
     rm -rf "$work"
     return $rc
 }
