@@ -3,20 +3,20 @@
 #ifndef PENSTOCK_JOB_OUTCOME_H
 #define PENSTOCK_JOB_OUTCOME_H
 
+#include "common/base/strbuf.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-#include "common/base/strbuf.h"
 
 struct usage { // tokens; -1 = the answer did not say
     int64_t input, output, cache_creation, cache_read;
 };
 
 struct outcome {
-    int error;          // 0, or ERR_CONNECT, ERR_TIMEOUT, ERR_TRANSPORT, ERR_TRUNCATED, ERR_TOO_BIG
-    int http_status;    // 0 where no answer came
-    bool broken;        // a 2xx whose body is not what the API promises
-    int should_retry;   // the x-should-retry header: 1 true, 0 false, -1 absent
+    int error;        // 0, or ERR_CONNECT, ERR_TIMEOUT, ERR_TRANSPORT, ERR_TRUNCATED, ERR_TOO_BIG
+    int http_status;  // 0 where no answer came
+    bool broken;      // a 2xx whose body is not what the API promises
+    int should_retry; // the x-should-retry header: 1 true, 0 false, -1 absent
     int64_t retry_after_ms; // from whichever header named a time, relative to now; -1 = none
     int64_t resume_in_ms;   // a spend limit's message named the time access resumes; -1 = none
     char error_type[64];    // the API's error.type; "" = none
@@ -105,9 +105,10 @@ struct tries { // the job's counters before this outcome, and its limits
 
 struct decision {
     enum verdict verdict;
-    int64_t floor_ms;     // RETRY, THROTTLE, PAUSE_POOL: not sooner than this from now; -1 = none
-    enum failure failure; // BURY, and the last_error of a RETRY
-    enum cause shut;      // the pool's gate shuts with this cause; NONE = it stays as it is
+    int64_t floor_ms;     // not sooner than this from now, for the job and the gate; -1 = none
+    enum failure failure; // BURY, and the last_error of a RETRY or a THROTTLE
+    enum cause shut;      // the pool's gate shuts with this cause; NONE = it stays as it is. Also
+                     // with a BURY, where a 429 used up max_throttles: the gate shuts all the same
 };
 
 // verdict_of decides what an outcome means. It is a table in tests/unit/test_verdict.c.
