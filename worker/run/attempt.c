@@ -1,0 +1,59 @@
+#include "worker/run/run_int.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+const char *attempt_state_name(enum attempt_state s)
+{
+    static const char *const names[] = {
+#define XX(name, word) word,
+        ATTEMPT_MAP(XX)
+#undef XX
+    };
+    return names[s];
+}
+
+static const unsigned may_go[ATTEMPT_STATES] = {
+    [ATTEMPT_CLAIMED] = BIT(ATTEMPT_WAITING) | BIT(ATTEMPT_SETTLING) | BIT(ATTEMPT_GONE),
+    [ATTEMPT_WAITING] = BIT(ATTEMPT_SENDING) | BIT(ATTEMPT_SETTLING) | BIT(ATTEMPT_GONE),
+    [ATTEMPT_SENDING] = BIT(ATTEMPT_SETTLING) | BIT(ATTEMPT_GONE),
+    [ATTEMPT_SETTLING] = BIT(ATTEMPT_GONE),
+    [ATTEMPT_GONE] = 0,
+};
+
+struct attempt *attempt_new(struct run *r, struct wqueue *q)
+{
+    struct attempt *a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    a->run = r;
+    a->queue = q;
+    a->expires_at = -1;
+    a->state = ATTEMPT_CLAIMED;
+    list_append(&r->by_state[a->state], &a->in_state);
+    return a;
+}
+
+static void attempt_free(struct attempt *a)
+{
+    assert(!a->call && !list_is_linked(&a->todo));
+    if (a->suspect)
+        a->run->suspects--;
+    strbuf_fini(&a->body);
+    strbuf_fini(&a->end.result);
+    free(a->fault);
+    free(a->payload);
+    free(a);
+}
+
+void attempt_go(struct attempt *a, enum attempt_state next)
+{
+    assert(may_go[a->state] & BIT(next));
+    list_remove(&a->run->by_state[a->state], &a->in_state);
+    a->state = next;
+    if (next == ATTEMPT_GONE) {
+        attempt_free(a);
+        return;
+    }
+    list_append(&a->run->by_state[next], &a->in_state);
+}

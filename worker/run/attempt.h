@@ -1,0 +1,81 @@
+// attempt: one claimed job on its way through this worker, and the only door to its state.
+//
+//   CLAIMED --> WAITING --> SENDING --> SETTLING --> GONE
+//      |           |           |            ^
+//      |           +-----------+------------+   parked, expired, cancelled, handed back
+//      +--> SETTLING, or GONE: a duplicate, scheduled for later, or the lease was lost
+#ifndef PENSTOCK_RUN_ATTEMPT_H
+#define PENSTOCK_RUN_ATTEMPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/list.h"
+#include "common/job/job.h"
+#include "common/job/name.h"
+#include "common/job/outcome.h"
+#include "common/job/ulid.h"
+#include "worker/http/client.h"
+
+// clang-format off
+#define ATTEMPT_MAP(XX)                                             \
+    XX(CLAIMED,  "claimed")  /* leased; its bytes are being read */ \
+    XX(WAITING,  "waiting")  /* admitted; the pool's gate decides */\
+    XX(SENDING,  "sending")  /* the call is under way */            \
+    XX(SETTLING, "settling") /* ended here; Redis has yet to know */\
+    XX(GONE,     "gone")     /* nothing is held any more */
+// clang-format on
+
+enum attempt_state {
+#define XX(name, word) ATTEMPT_##name,
+    ATTEMPT_MAP(XX)
+#undef XX
+    ATTEMPT_STATES
+};
+
+// settlement: what Redis is to be told of the attempt's end.
+struct settlement {
+    const char *verb;         // done, bury or later (common/queue/lua/settle.lua)
+    const char *why;          // the status, or why it comes back
+    struct strbuf result;     // done, bury
+    int64_t due_in_ms;        // later
+    int64_t last_status;      // 0 = no answer came
+    char last_error[256];     // "" = leave as it is
+    const char *cause;        // bury: the failure's word
+    struct usage usage;       // tokens counted
+    int64_t cost_nano_usd;
+};
+
+struct attempt {
+    struct list_link in_state; // in run->by_state[state]
+    struct list_link todo;     // in one of its queue's lists of things to send
+    enum attempt_state state;
+    struct run *run;
+    struct wqueue *queue;
+    struct pool *pool; // from WAITING on
+    char token[ULID_LEN + 1];
+    char claim_id[ULID_LEN + 2]; // "" once it has its own id
+    char id[ID_BYTES_MAX + 1];
+    char *payload; // owned; NULL until fetched
+    size_t payload_len;
+    struct job job;          // borrows from payload
+    struct job_fault *fault; // owned; why it is no job
+    int64_t attempts, throttles, recoveries;
+    int64_t created, expires_at; // Redis ms; expires_at -1 = never
+    int64_t started, finished;   // of the latest call; 0 = none
+    bool cancel;                 // someone asked for it
+    bool admitted;               // has its own id in Redis
+    bool suspect;                // has crashed workers before: runs with no other such
+    bool lost;                   // the lease is another's; a good answer is offered all the same
+    bool hand_back;              // the call was aborted by a drain
+    struct strbuf body;          // of the call under way
+    struct http_call *call;
+    struct settlement end;
+};
+
+const char *attempt_state_name(enum attempt_state s);
+struct attempt *attempt_new(struct run *r, struct wqueue *q);
+// attempt_go is the only way to change a state; GONE frees it.
+void attempt_go(struct attempt *a, enum attempt_state next);
+
+#endif

@@ -1,0 +1,201 @@
+// beat: what is done by the clock: each queue's round, the leases, the sign of life.
+#include "common/base/err.h"
+#include "common/base/fault.h"
+#include "common/base/log.h"
+#include "common/base/rnd.h"
+#include "worker/run/run_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { RENEW_MAX = 100, CANCELLED_KEPT_MS = 7 * 24 * 3600 * 1000 };
+
+static void cancel_running(struct wqueue *q, const struct reply *reply)
+{
+    for (size_t i = 10; i < reply_count(reply); i++) {
+        struct span id;
+        struct attempt *a = NULL;
+        if (reply_str(reply_at(reply, i), &id))
+            a = run_find(q->run, q, id);
+        if (a)
+            call_cancel(a);
+    }
+}
+
+static void on_tick(int err, const struct reply *reply, void *arg)
+{
+    struct wqueue *q = arg;
+    q->ticking = false;
+    if (err)
+        return;
+    run_hear(q->run, reply);
+    int64_t waiting = reply_int_or(reply_at(reply, 2), 0);
+    int64_t recovered = reply_int_or(reply_at(reply, 7), 0);
+    q->next_due_ms = reply_int_or(reply_at(reply, 1), -1);
+    q->delayed = reply_int_or(reply_at(reply, 3), 0);
+    q->paused = reply_int_or(reply_at(reply, 6), 0) == 1;
+    q->cancel_pending = reply_int_or(reply_at(reply, 9), 0) == 1;
+    if (recovered > 0)
+        log_event(LOG_WARN, "leases_recovered", log_str("queue", q->name),
+                  log_int("count", recovered),
+                  log_int("buried", reply_int_or(reply_at(reply, 8), 0)), LOG_END);
+    if (recovered >= RENEW_MAX)
+        q->tick_at_ms = 0; // there may be more
+    if (q->paused)
+        q->hot = false;
+    else if (waiting > 0 || (q->next_due_ms >= 0 && q->next_due_ms <= run_now(q->run)))
+        queue_heat(q);
+    cancel_running(q, reply);
+    pump(q->run);
+}
+
+void beat_tick(struct wqueue *q)
+{
+    struct run *r = q->run;
+    struct strbuf crash, cancelled;
+    uint64_t now_ms = clock_mono_ms();
+    q->tick_at_ms = now_ms + TICK_MS - 50 + rnd_below(50);
+    strbuf_init(&crash, 4096);
+    strbuf_init(&cancelled, 4096);
+    result_rest("failed", FAILURE_CRASH, "its workers died again and again while they read it",
+                r->worker, run_now(r), &crash);
+    result_rest("cancelled", FAILURE_CANCELLED, "cancelled by request before it came up", r->worker,
+                run_now(r), &cancelled);
+    args_clear(&r->args);
+    args_add_int(&r->args, now_ms >= r->recover_from_ms && r->mode == RUN_WORKING);
+    args_add_int(&r->args, r->conf->max_recoveries);
+    args_add_int(&r->args, r->conf->result_ttl_s * 1000);
+    args_add_int(&r->args, CANCELLED_KEPT_MS);
+    args_add(&r->args, strbuf_span(&crash));
+    args_add(&r->args, strbuf_span(&cancelled));
+    q->ticking = script_call(r->link, SCRIPT_TICK, q->stem, &r->args, on_tick, q) == 0;
+    strbuf_fini(&crash);
+    strbuf_fini(&cancelled);
+}
+
+// renewal remembers whom it asked for by name: an attempt may be gone when the answer comes.
+struct renewal {
+    struct wqueue *queue;
+    size_t count;
+    struct {
+        char id[ID_BYTES_MAX + 1];
+        char token[ULID_LEN + 1];
+    } at[RENEW_MAX];
+};
+
+// lost: the lease is another's. A call under way goes on: its answer is offered all the same.
+static void lost(struct renewal *w, size_t i)
+{
+    struct attempt *a = run_find(w->queue->run, w->queue, span_of(w->at[i].id));
+    if (!a || strcmp(a->token, w->at[i].token) != 0 || a->lost)
+        return;
+    a->lost = true;
+    log_event(LOG_WARN, "lease_lost", log_str("queue", w->queue->name), log_str("job", a->id),
+              log_str("why", "it ran out before it was renewed"), LOG_END);
+    if (a->state == ATTEMPT_WAITING)
+        attempt_go(a, ATTEMPT_GONE);
+}
+
+static void on_renewed(int err, const struct reply *reply, void *arg)
+{
+    struct renewal *w = arg;
+    if (err)
+        w->queue->renew_at_ms = clock_mono_ms() + RETRY_SEND_MS;
+    else
+        run_hear(w->queue->run, reply);
+    for (size_t i = 1; !err && i < reply_count(reply); i++) {
+        int64_t n = reply_int_or(reply_at(reply, i), 0);
+        if (n >= 1 && n <= (int64_t)w->count)
+            lost(w, (size_t)n - 1);
+    }
+    free(w);
+}
+
+static void send_renewal(struct renewal *w)
+{
+    struct run *r = w->queue->run;
+    args_clear(&r->args);
+    args_add_int(&r->args, r->conf->lease_ms);
+    for (size_t i = 0; i < w->count; i++) {
+        args_add_str(&r->args, w->at[i].id);
+        args_add_str(&r->args, w->at[i].token);
+    }
+    if (script_call(r->link, SCRIPT_RENEW, w->queue->stem, &r->args, on_renewed, w)) {
+        w->queue->renew_at_ms = clock_mono_ms() + RETRY_SEND_MS;
+        free(w);
+    }
+}
+
+void beat_renew(struct wqueue *q)
+{
+    struct run *r = q->run;
+    struct renewal *w = NULL;
+    q->renew_at_ms = clock_mono_ms() + (uint64_t)r->conf->lease_ms / 3;
+    for (int s = 0; s < ATTEMPT_GONE; s++) {
+        list_each(&r->by_state[s], k)
+        {
+            struct attempt *a = CONTAINER_OF(k, struct attempt, in_state);
+            if (a->queue != q || a->lost)
+                continue;
+            if (!w && !(w = calloc(1, sizeof *w)))
+                return;
+            w->queue = q;
+            snprintf(w->at[w->count].id, sizeof w->at[0].id, "%s", a->admitted ? a->id : a->claim_id);
+            memcpy(w->at[w->count].token, a->token, sizeof a->token);
+            if (++w->count == RENEW_MAX) {
+                send_renewal(w);
+                w = NULL;
+            }
+        }
+    }
+    if (w)
+        send_renewal(w);
+}
+
+static void on_beat(int err, const struct reply *reply, void *arg)
+{
+    (void)err, (void)reply, (void)arg; // the next one comes soon
+}
+
+static void send_plain(struct run *r, int argc, const char **argv)
+{
+    size_t lens[16];
+    for (int i = 0; i < argc; i++)
+        lens[i] = strlen(argv[i]);
+    int unsent = rlink_call(r->link, argc, argv, lens, 0, on_beat, NULL);
+    (void)unsent;
+}
+
+void beat_worker(struct run *r)
+{
+    char workers[KEY_BYTES_MAX], key[KEY_BYTES_MAX], now[24], began[24], calls[24], pid[16], ttl[16];
+    r->beat_at_ms = clock_mono_ms() + BEAT_MS;
+    key_workers(r->conf->prefix, workers, sizeof workers);
+    key_worker(r->conf->prefix, r->worker, key, sizeof key);
+    snprintf(now, sizeof now, "%lld", (long long)run_now(r));
+    snprintf(began, sizeof began, "%lld", (long long)r->began);
+    snprintf(calls, sizeof calls, "%zu", r->by_state[ATTEMPT_SENDING].count);
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    snprintf(ttl, sizeof ttl, "%d", BEAT_MS * 6);
+    const char *zadd[] = {"ZADD", workers, now, r->worker};
+    const char *hset[] = {"HSET",    key,   "pid",       pid,   "started",  began, "queues",
+                          r->conf->queues, "in_flight", calls, "version", PENSTOCK_VERSION,
+                          "seen",    now};
+    const char *expire[] = {"PEXPIRE", key, ttl};
+    send_plain(r, ARRAY_LEN(zadd), zadd);
+    send_plain(r, ARRAY_LEN(hset), hset);
+    send_plain(r, ARRAY_LEN(expire), expire);
+}
+
+void beat_leave(struct run *r)
+{
+    char workers[KEY_BYTES_MAX], key[KEY_BYTES_MAX];
+    key_workers(r->conf->prefix, workers, sizeof workers);
+    key_worker(r->conf->prefix, r->worker, key, sizeof key);
+    const char *zrem[] = {"ZREM", workers, r->worker};
+    const char *del[] = {"DEL", key};
+    send_plain(r, ARRAY_LEN(zrem), zrem);
+    send_plain(r, ARRAY_LEN(del), del);
+}

@@ -1,0 +1,190 @@
+// call: from an admitted attempt to its end: the gate, the HTTP call, the verdict.
+#include "common/base/err.h"
+#include "common/base/fault.h"
+#include "common/base/log.h"
+#include "common/base/rnd.h"
+#include "worker/run/run_int.h"
+
+#include <string.h>
+
+enum { PARK_SPREAD_MS = 500, PARK_MAX_MS = 60000 };
+
+static int64_t limit_or(int64_t of_job, int64_t of_conf)
+{
+    return of_job >= 0 ? of_job : of_conf;
+}
+
+// park: the pool is shut, so the job waits in `delayed` until it opens, spread, and jobs of other
+// pools pass it. Nothing is charged to it.
+static void park(struct attempt *a, uint64_t now_ms)
+{
+    uint64_t until = a->pool->shut_until_ms;
+    int64_t wait = until > now_ms ? (int64_t)(until - now_ms) : 0;
+    if (a->pool->cause != CAUSE_QUOTA) // it may be opened sooner, by a trying call or a person
+        wait = MIN(wait, (int64_t)PARK_MAX_MS);
+    a->run->stats.parked++;
+    settle_later(a, "parked", wait + (int64_t)rnd_below(PARK_SPREAD_MS));
+}
+
+static void back_off(struct attempt *a, const char *why, int64_t tries, const struct decision *d,
+                     const struct outcome *o)
+{
+    settle_note(a, o);
+    settle_later(a, why, backoff_ms(&a->run->backoff, (int)MIN(tries, 60), d->floor_ms, rnd_unit()));
+}
+
+static void throttled(struct attempt *a, const struct decision *d, const struct outcome *o)
+{
+    struct run *r = a->run;
+    int64_t floor = d->floor_ms;
+    if (floor < 0) // a bare 429: the pool rests for one step of backoff
+        floor = backoff_ms(&r->backoff, (int)MIN(a->throttles, 60), -1, rnd_unit());
+    gate_succeeded(a->pool); // the account is well: only the quota is used up
+    gate_shut(a->pool, CAUSE_QUOTA, floor, o);
+    r->stats.throttles++;
+    a->throttles++;
+    back_off(a, "throttle", a->throttles - 1, d, o);
+}
+
+static void account_trouble(struct attempt *a, const struct decision *d, const struct outcome *o)
+{
+    gate_shut(a->pool, d->shut, d->floor_ms, o);
+    settle_note(a, o);
+    park(a, clock_mono_ms());
+}
+
+static void obey(struct attempt *a, const struct decision *d, const struct outcome *o)
+{
+    struct run *r = a->run;
+    switch (d->verdict) {
+    case VERDICT_DONE:
+        a->attempts++;
+        gate_succeeded(a->pool);
+        settle_done(a, "succeeded", o);
+        break;
+    case VERDICT_RETRY:
+        a->attempts++;
+        r->stats.retries++;
+        gate_try_failed(a->pool);
+        back_off(a, "retry", a->attempts - 1, d, o);
+        break;
+    case VERDICT_THROTTLE:
+        throttled(a, d, o);
+        break;
+    case VERDICT_PAUSE_POOL:
+        account_trouble(a, d, o);
+        break;
+    case VERDICT_EXPIRE:
+        settle_failed(a, FAILURE_EXPIRED, o);
+        break;
+    case VERDICT_BURY:
+        if (d->failure == FAILURE_RATE_LIMITED) {
+            a->throttles++;
+            r->stats.throttles++;
+            gate_shut(a->pool, CAUSE_QUOTA, MAX(d->floor_ms, 0), o);
+        } else {
+            a->attempts++;
+            gate_succeeded(a->pool);
+        }
+        settle_failed(a, d->failure, o);
+        break;
+    }
+}
+
+static void ended(struct attempt *a, const struct http_answer *answer)
+{
+    struct run *r = a->run;
+    struct strbuf text;
+    struct outcome o = {.text = &text};
+    strbuf_init(&text, (size_t)r->conf->max_answer_bytes + 1024);
+    r->provider->read(answer, run_now(r), &o);
+    struct tries tries = {
+        .attempts = a->attempts,
+        .throttles = a->throttles,
+        .max_attempts = limit_or(a->job.max_attempts, r->conf->max_attempts),
+        .max_throttles = limit_or(a->job.max_throttles, r->conf->max_throttles),
+    };
+    struct decision d = verdict_of(&o, &tries);
+    a->finished = run_now(r);
+    log_event(LOG_DEBUG, "call_ended", log_str("job", a->id), log_str("queue", a->queue->name),
+              log_int("status", o.http_status), log_str("verdict", verdict_word(d.verdict)),
+              log_int("ms", (int64_t)(answer->total_us / 1000)), log_str("request_id", o.request_id),
+              LOG_END);
+    obey(a, &d, &o);
+    strbuf_fini(&text);
+}
+
+static void on_answer(struct http_answer *answer, void *arg)
+{
+    struct attempt *a = arg;
+    FAULT("call.after");
+    a->call = NULL;
+    a->pool->calls--;
+    strbuf_fini(&a->body);
+    if (answer->error == ERR_CANCELLED && (a->hand_back || !a->cancel))
+        settle_later(a, "handed_back", 0);
+    else if (answer->error == ERR_CANCELLED)
+        settle_failed(a, FAILURE_CANCELLED, NULL);
+    else
+        ended(a, answer);
+    pump(a->run);
+}
+
+static void start(struct attempt *a)
+{
+    struct run *r = a->run;
+    struct model_defaults defaults = {r->conf->model, r->conf->max_tokens};
+    strbuf_init(&a->body, a->payload_len + 4096);
+    int err = r->provider->build(&a->job, &defaults, &a->body);
+    int64_t timeout = a->job.timeout_ms > 0 ? a->job.timeout_ms : r->conf->timeout_ms;
+    FAULT("call.before");
+    if (!err)
+        err = http_submit(r->target, strbuf_span(&a->body), timeout, on_answer, a, &a->call);
+    if (err) { // no memory: nothing was sent
+        strbuf_fini(&a->body);
+        settle_later(a, "handed_back", TICK_MS);
+        return;
+    }
+    a->started = run_now(r);
+    a->pool->calls++;
+    r->stats.calls++;
+    attempt_go(a, ATTEMPT_SENDING);
+}
+
+void call_ready(struct attempt *a)
+{
+    struct run *r = a->run;
+    uint64_t now_ms = clock_mono_ms();
+    if (!a->pool && (a->pool = gate_pool(r, &a->job)) != NULL)
+        gate_note(a->queue, a->pool, now_ms);
+    if (a->cancel)
+        settle_failed(a, FAILURE_CANCELLED, NULL);
+    else if (a->expires_at >= 0 && a->expires_at <= run_now(r))
+        settle_failed(a, FAILURE_EXPIRED, NULL);
+    else if (r->mode != RUN_WORKING || !a->pool)
+        settle_later(a, "handed_back", 0);
+    else if (gate_take(a->pool, now_ms))
+        start(a);
+    else if (gate_is_shut(a->pool, now_ms))
+        park(a, now_ms);
+    else
+        gate_ask(a->pool); // its answer calls us again
+}
+
+void call_cancel(struct attempt *a)
+{
+    a->cancel = true;
+    if (a->state == ATTEMPT_SENDING)
+        http_cancel(a->call); // on_answer settles it
+    else if (a->state == ATTEMPT_WAITING)
+        settle_failed(a, FAILURE_CANCELLED, NULL);
+}
+
+void call_hand_back(struct attempt *a)
+{
+    a->hand_back = true;
+    if (a->state == ATTEMPT_SENDING)
+        http_cancel(a->call);
+    else if (a->state == ATTEMPT_WAITING)
+        settle_later(a, "handed_back", 0);
+}

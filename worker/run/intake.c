@@ -1,0 +1,409 @@
+// intake: from the queue to an admitted attempt.
+//
+// A claim brings payloads under claim ids. They are parsed here; `admit` gives each its own id, or
+// says that it is a duplicate, scheduled or expired; `reject` buries what is no job. Whatever Redis
+// does not confirm stays on its list and is sent again: every script tolerates that.
+#include "common/base/err.h"
+#include "common/base/fault.h"
+#include "common/base/log.h"
+#include "common/base/rnd.h"
+#include "worker/run/run_int.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+// batch: the attempts one script call carries.
+struct batch {
+    struct wqueue *queue;
+    size_t count;
+    struct attempt *at[CLAIM_MAX];
+};
+
+static struct batch *batch_new(struct wqueue *q)
+{
+    struct batch *b = calloc(1, sizeof *b);
+    if (b)
+        b->queue = q;
+    return b;
+}
+
+static void send_later(struct wqueue *q)
+{
+    q->send_at_ms = clock_mono_ms() + RETRY_SEND_MS;
+}
+
+static void put_back(struct batch *b, struct list *todo)
+{
+    for (size_t i = b->count; i-- > 0;)
+        list_prepend(todo, &b->at[i]->todo);
+    send_later(b->queue);
+}
+
+static void on_claimed(int err, const struct reply *reply, void *arg);
+
+static void claim_send(struct claim *c)
+{
+    struct wqueue *q = c->queue;
+    struct run *r = q->run;
+    struct args *a = &r->args;
+    args_clear(a);
+    args_add_str(a, c->token);
+    args_add_str(a, r->worker);
+    args_add_int(a, (int64_t)c->want);
+    args_add_int(a, r->conf->lease_ms);
+    args_add(a, (struct span){c->token, 23}); // unique to this claim, so its ids are
+    if (script_call(r->link, SCRIPT_CLAIM, q->stem, a, on_claimed, c) == 0) {
+        q->claims_out++;
+        r->reserved += c->want;
+        return;
+    }
+    list_append(&q->to_repeat, &c->link);
+    send_later(q);
+}
+
+void intake_claim(struct wqueue *q, size_t want)
+{
+    struct claim *c = calloc(1, sizeof *c);
+    if (!c)
+        return;
+    c->queue = q;
+    c->want = MIN(want, (size_t)CLAIM_MAX);
+    ulid_make(run_now(q->run), c->token);
+    q->claimed_at_ms = clock_mono_ms();
+    q->pass += (double)c->want / (double)q->weight;
+    claim_send(c);
+}
+
+static void copy_span(char *to, size_t room, struct span s)
+{
+    size_t len = MIN(s.len, room - 1);
+    if (len)
+        memcpy(to, s.at, len);
+    to[len] = '\0';
+}
+
+static bool keep_payload(struct attempt *a, struct span bytes)
+{
+    a->payload = malloc(bytes.len + 1);
+    if (!a->payload)
+        return false;
+    if (bytes.len)
+        memcpy(a->payload, bytes.at, bytes.len);
+    a->payload[bytes.len] = '\0';
+    a->payload_len = bytes.len;
+    return true;
+}
+
+// drop forgets an attempt without a word to Redis: its lease will run out and it will be recovered.
+static void drop(struct attempt *a)
+{
+    a->run->stats.lost++;
+    attempt_go(a, ATTEMPT_GONE);
+}
+
+// admit_again sends on a job that came from `delayed`: it has its id and its counters already.
+static void admit_again(struct attempt *a)
+{
+    struct run *r = a->run;
+    int64_t max = r->conf->max_recoveries;
+    if (a->fault) { // a setting has changed since it was admitted
+        settle_failed(a, FAILURE_INVALID_JOB, NULL);
+    } else if (a->cancel) {
+        settle_failed(a, FAILURE_CANCELLED, NULL);
+    } else if (max > 0 && a->recoveries >= max) {
+        settle_failed(a, FAILURE_CRASH, NULL);
+    } else if (a->recoveries >= 2 && r->suspects > 0) {
+        settle_later(a, "handed_back", TICK_MS + (int64_t)rnd_below(TICK_MS));
+    } else {
+        a->suspect = a->recoveries >= 2;
+        r->suspects += a->suspect;
+        attempt_go(a, ATTEMPT_WAITING);
+        call_ready(a);
+    }
+}
+
+// read parses the payload and puts the attempt where it goes next.
+static void read_payload(struct attempt *a)
+{
+    struct run *r = a->run;
+    struct job_fault fault;
+    int err = job_parse(a->payload, a->payload_len, (size_t)r->conf->max_job_bytes, &a->job, &fault);
+    if (err) {
+        a->fault = malloc(sizeof fault);
+        if (!a->fault) {
+            drop(a);
+            return;
+        }
+        *a->fault = fault;
+        a->job = (struct job){.pushed_at = -1, .max_attempts = -1, .max_throttles = -1};
+    }
+    if (a->admitted) {
+        admit_again(a);
+        return;
+    }
+    if (!err && a->job.id.len)
+        copy_span(a->id, sizeof a->id, a->job.id);
+    else
+        ulid_make(run_now(r), a->id);
+    list_append(err ? &a->queue->to_reject : &a->queue->to_admit, &a->todo);
+}
+
+static void take_item(struct wqueue *q, const struct claim *c, const struct reply *item)
+{
+    struct run *r = q->run;
+    struct span id, bytes;
+    struct attempt *a = reply_str(reply_at(item, 0), &id) ? attempt_new(r, q) : NULL;
+    if (!a)
+        return;
+    memcpy(a->token, c->token, sizeof a->token);
+    r->stats.claimed++;
+    if (id.len && id.at[0] == '~') {
+        copy_span(a->claim_id, sizeof a->claim_id, id);
+    } else {
+        copy_span(a->id, sizeof a->id, id);
+        a->admitted = true;
+        a->attempts = reply_int_or(reply_at(item, 3), 0);
+        a->throttles = reply_int_or(reply_at(item, 4), 0);
+        a->recoveries = reply_int_or(reply_at(item, 5), 0);
+        a->created = reply_int_or(reply_at(item, 6), 0);
+        a->expires_at = reply_int_or(reply_at(item, 7), -1);
+        a->cancel = reply_int_or(reply_at(item, 8), 0) == 1;
+    }
+    if (!reply_str(reply_at(item, 1), &bytes))
+        list_append(&q->to_fetch, &a->todo); // a large one comes by itself
+    else if (keep_payload(a, bytes))
+        read_payload(a);
+    else
+        drop(a);
+}
+
+// learn notes what a claim's answer says of the queue as a whole.
+static void learn(struct wqueue *q, const struct reply *reply)
+{
+    struct span why = {0};
+    int64_t waiting = reply_int_or(reply_at(reply, 2), 0);
+    q->next_due_ms = reply_int_or(reply_at(reply, 1), -1);
+    reply_str(reply_at(reply, 3), &why);
+    q->paused = span_is(why, "paused");
+    if (span_is(why, "version") && !q->refused) {
+        q->refused = true;
+        log_event(LOG_ERROR, "queue_refused", log_str("queue", q->name),
+                  log_str("why", "its keys are of a newer version of Penstock"), LOG_END);
+    }
+    bool due = q->next_due_ms >= 0 && q->next_due_ms <= run_now(q->run);
+    q->hot = false;
+    if (waiting > 0 || due)
+        queue_heat(q);
+}
+
+static void on_claimed(int err, const struct reply *reply, void *arg)
+{
+    struct claim *c = arg;
+    struct wqueue *q = c->queue;
+    q->claims_out--;
+    q->run->reserved -= c->want;
+    if (err) {
+        list_append(&q->to_repeat, &c->link);
+        send_later(q);
+        return;
+    }
+    FAULT("claim.after");
+    run_hear(q->run, reply);
+    learn(q, reply);
+    size_t count = reply_count(reply);
+    q->pass -= (double)(c->want - MIN(c->want, count - MIN(count, (size_t)4))) / (double)q->weight;
+    if (count <= 4)
+        for (size_t i = 0; i < POOLS_OF_QUEUE && q->pools[i]; i++)
+            gate_unused(q->pools[i]);
+    for (size_t i = 4; i < count; i++)
+        take_item(q, c, reply_at(reply, i));
+    free(c);
+    pump(q->run);
+}
+
+static void on_fetched(int err, const struct reply *reply, void *arg)
+{
+    struct attempt *a = arg;
+    struct span bytes;
+    if (err) {
+        list_append(&a->queue->to_fetch, &a->todo);
+        send_later(a->queue);
+    } else if (reply_str(reply, &bytes) && keep_payload(a, bytes)) {
+        read_payload(a);
+    } else {
+        drop(a); // recovered by another meanwhile, or no memory
+    }
+}
+
+static void fetch(struct attempt *a)
+{
+    char key[KEY_BYTES_MAX + ID_BYTES_MAX];
+    int len = snprintf(key, sizeof key, "%sjob:%s", a->queue->stem,
+                       a->admitted ? a->id : a->claim_id);
+    const char *argv[] = {"HGET", key, "payload"};
+    size_t lens[] = {4, (size_t)len, 7};
+    if (rlink_call(a->run->link, 3, argv, lens, 0, on_fetched, a)) {
+        list_append(&a->queue->to_fetch, &a->todo);
+        send_later(a->queue);
+    }
+}
+
+static void admitted(struct attempt *a, const struct reply *answer)
+{
+    struct span code = {0};
+    reply_str(reply_at(answer, 0), &code);
+    a->admitted = true;
+    a->created = reply_int_or(reply_at(answer, 1), 0);
+    a->expires_at = reply_int_or(reply_at(answer, 2), -1);
+    a->run->stats.admitted++;
+    if (span_is(code, "active")) {
+        attempt_go(a, ATTEMPT_WAITING);
+        call_ready(a);
+    } else if (span_is(code, "expired")) {
+        settle_failed(a, FAILURE_EXPIRED, NULL);
+    } else if (span_is(code, "cancelled")) {
+        settle_failed(a, FAILURE_CANCELLED, NULL);
+    } else {
+        a->run->stats.duplicates += span_is(code, "duplicate");
+        a->run->stats.lost += span_is(code, "lost");
+        attempt_go(a, ATTEMPT_GONE);
+    }
+}
+
+static void on_admitted(int err, const struct reply *reply, void *arg)
+{
+    struct batch *b = arg;
+    if (err) {
+        put_back(b, &b->queue->to_admit);
+    } else {
+        FAULT("admit.after");
+        run_hear(b->queue->run, reply);
+        for (size_t i = 0; i < b->count; i++)
+            admitted(b->at[i], reply_at(reply, 1 + i));
+    }
+    free(b);
+}
+
+static void add_time(struct args *args, int64_t at_ms, int64_t in_ms)
+{
+    args_add_int(args, at_ms >= 0 ? at_ms : in_ms);
+    args_add_str(args, at_ms >= 0 ? "at" : in_ms >= 0 ? "in" : "at");
+}
+
+static void add_admission(struct args *args, const struct attempt *a)
+{
+    const struct job *j = &a->job;
+    args_add_str(args, a->claim_id);
+    args_add_str(args, a->id);
+    args_add_int(args, j->pushed_at);
+    add_time(args, j->run_at, j->delay_ms);
+    add_time(args, j->expires_at, j->ttl_ms);
+    args_add(args, j->reply_to);
+    args_add(args, j->run);
+}
+
+// take_batch moves attempts of one claim (they share a token) from a list into a batch.
+static struct batch *take_batch(struct wqueue *q, struct list *todo, size_t most)
+{
+    struct batch *b = batch_new(q);
+    struct attempt *first = NULL;
+    while (b && b->count < most && !list_is_empty(todo)) {
+        struct attempt *a = CONTAINER_OF(list_first(todo), struct attempt, todo);
+        first = first ? first : a;
+        if (strcmp(a->token, first->token) != 0)
+            break;
+        list_remove(todo, &a->todo);
+        b->at[b->count++] = a;
+    }
+    return b;
+}
+
+static void send_admissions(struct wqueue *q)
+{
+    struct run *r = q->run;
+    struct batch *b = take_batch(q, &q->to_admit, CLAIM_MAX);
+    if (!b)
+        return;
+    args_clear(&r->args);
+    args_add_str(&r->args, b->at[0]->token);
+    args_add_str(&r->args, r->worker);
+    args_add_int(&r->args, r->conf->lease_ms);
+    args_add_int(&r->args, r->conf->result_ttl_s * 1000);
+    for (size_t i = 0; i < b->count; i++)
+        add_admission(&r->args, b->at[i]);
+    if (script_call(r->link, SCRIPT_ADMIT, q->stem, &r->args, on_admitted, b)) {
+        put_back(b, &q->to_admit);
+        free(b);
+    }
+}
+
+static void on_rejected(int err, const struct reply *reply, void *arg)
+{
+    struct batch *b = arg;
+    if (err) {
+        put_back(b, &b->queue->to_reject);
+        free(b);
+        return;
+    }
+    struct run *r = b->queue->run;
+    run_hear(r, reply);
+    for (size_t i = 0; i < b->count; i++) {
+        struct span id = {0};
+        reply_str(reply_at(reply, 1 + i), &id);
+        r->stats.rejected++;
+        log_event(LOG_DEBUG, "job_rejected", log_str("queue", b->queue->name),
+                  log_bytes("job", id.at, id.len), log_str("field", b->at[i]->fault->field), LOG_END);
+        attempt_go(b->at[i], ATTEMPT_GONE);
+    }
+    free(b);
+}
+
+// send_rejections buries up to sixteen payloads: each carries its own result.
+static void send_rejections(struct wqueue *q)
+{
+    enum { REJECT_MAX = 16 };
+    struct run *r = q->run;
+    struct batch *b = take_batch(q, &q->to_reject, REJECT_MAX);
+    struct strbuf rest[REJECT_MAX];
+    char ulid[REJECT_MAX][ULID_LEN + 1];
+    if (!b)
+        return;
+    args_clear(&r->args);
+    args_add_str(&r->args, b->at[0]->token);
+    args_add_int(&r->args, r->conf->result_ttl_s * 1000);
+    for (size_t i = 0; i < b->count; i++) {
+        const struct job_fault *f = b->at[i]->fault;
+        strbuf_init(&rest[i], 4096);
+        result_rest("failed", FAILURE_INVALID_JOB, f->why, r->worker, run_now(r), &rest[i]);
+        ulid_make(run_now(r), ulid[i]);
+        args_add_str(&r->args, b->at[i]->claim_id);
+        args_add(&r->args, f->id);
+        args_add_str(&r->args, ulid[i]);
+        args_add_str(&r->args, f->why);
+        args_add(&r->args, strbuf_span(&rest[i]));
+        args_add(&r->args, f->reply_to);
+        args_add(&r->args, f->run);
+    }
+    int err = script_call(r->link, SCRIPT_REJECT, q->stem, &r->args, on_rejected, b);
+    for (size_t i = 0; i < b->count; i++)
+        strbuf_fini(&rest[i]);
+    if (err) {
+        put_back(b, &q->to_reject);
+        free(b);
+    }
+}
+
+void intake_send(struct wqueue *q)
+{
+    if (!q->run->ready || clock_mono_ms() < q->send_at_ms)
+        return;
+    for (size_t n = q->to_repeat.count; n > 0; n--)
+        claim_send(CONTAINER_OF(list_pop(&q->to_repeat), struct claim, link));
+    for (size_t n = q->to_fetch.count; n > 0; n--)
+        fetch(CONTAINER_OF(list_pop(&q->to_fetch), struct attempt, todo));
+    while (!list_is_empty(&q->to_admit) && clock_mono_ms() >= q->send_at_ms)
+        send_admissions(q);
+    while (!list_is_empty(&q->to_reject) && clock_mono_ms() >= q->send_at_ms)
+        send_rejections(q);
+}

@@ -1,0 +1,176 @@
+// pump: after each turn of the loop: send what is due, claim while there is room, say when to wake.
+//
+// Callbacks note facts; this decides. All timed work is here, so one timer is enough: it is set to
+// the earliest of everything that waits for a time.
+#include "worker/run/run_int.h"
+
+#include <assert.h>
+
+static bool has_room_to_claim(const struct wqueue *q, size_t room, uint64_t now_ms)
+{
+    size_t enough = (size_t)q->run->conf->concurrency / 4;
+    enough = enough < 1 ? 1 : MIN(enough, (size_t)CLAIM_MAX / 2);
+    return room >= enough || (room > 0 && now_ms - q->claimed_at_ms >= GATHER_MS);
+}
+
+// starts_allowed: how many jobs of this queue may start, as far as its pools' gates are known; asks
+// about those that are not. A queue whose pools are all shut is left alone: its jobs stay in `jobs`.
+static size_t starts_allowed(struct wqueue *q, uint64_t now_ms)
+{
+    size_t open = 0;
+    bool shut = false;
+    struct pool *pools[POOLS_OF_QUEUE];
+    size_t count = gate_pools(q, now_ms, pools);
+    for (size_t i = 0; i < count; i++) {
+        if (gate_is_open(pools[i], now_ms))
+            open = pools[i]->permits < 0 ? CLAIM_MAX : MAX(open, (size_t)pools[i]->permits);
+        else if (gate_is_shut(pools[i], now_ms))
+            shut = true;
+        else
+            gate_ask(pools[i]);
+    }
+    return shut && q->delayed > DELAYED_WHEN_SHUT ? 0 : open;
+}
+
+static bool is_claimable(const struct wqueue *q)
+{
+    return q->hot && !q->paused && !q->refused && q->claims_out < CLAIMS_OUT_MAX &&
+           list_is_empty(&q->to_repeat);
+}
+
+// pick gives the claimable queue that has been served least for its weight.
+static struct wqueue *pick(struct run *r, uint64_t now_ms, size_t room, size_t *ret_want)
+{
+    struct wqueue *best = NULL;
+    int64_t weights = 0;
+    for (size_t i = 0; i < r->queue_count; i++) {
+        struct wqueue *q = &r->queues[i];
+        if (!is_claimable(q))
+            continue;
+        weights += q->weight;
+        if (has_room_to_claim(q, room, now_ms) && (!best || q->pass < best->pass) &&
+            starts_allowed(q, now_ms) > 0)
+            best = q;
+    }
+    if (best) {
+        size_t share = room * (size_t)best->weight / (size_t)MAX(weights, best->weight);
+        *ret_want = MIN(MAX(share, (size_t)1), starts_allowed(best, now_ms));
+    }
+    return best;
+}
+
+static void claim_all(struct run *r, uint64_t now_ms)
+{
+    size_t room, want = 0;
+    for (size_t i = 0; i < r->queue_count; i++)
+        if (r->queues[i].cancel_pending) {
+            r->queues[i].cancel_pending = false;
+            intake_claim(&r->queues[i], 0);
+        }
+    while (r->mode == RUN_WORKING && (room = run_room(r)) > 0) {
+        struct wqueue *q = pick(r, now_ms, room, &want);
+        if (!q)
+            return;
+        r->pass = q->pass;
+        intake_claim(q, want);
+    }
+}
+
+// wait_idle blocks on a queue that has been found empty.
+static void wait_idle(struct run *r)
+{
+    for (size_t i = 0; i < r->queue_count; i++) {
+        struct wqueue *q = &r->queues[i];
+        if (!q->hot && !q->paused && !q->refused && !q->claims_out && run_room(r) > 0)
+            wait_for_work(q);
+    }
+}
+
+static void send_due(struct wqueue *q, uint64_t now_ms)
+{
+    intake_send(q);
+    while (settle_is_due(q, now_ms) && now_ms >= q->send_at_ms) {
+        size_t before = q->to_settle.count;
+        settle_send(q);
+        if (q->to_settle.count >= before)
+            break;
+    }
+    if (q->next_due_ms >= 0 && q->next_due_ms <= run_now(q->run) && !q->paused && !q->hot)
+        queue_heat(q);
+    if (now_ms >= q->tick_at_ms && !q->ticking)
+        beat_tick(q);
+    if (now_ms >= q->renew_at_ms)
+        beat_renew(q);
+}
+
+static void look_again_at_waiting(struct run *r)
+{
+    list_each(&r->by_state[ATTEMPT_WAITING], k)
+        call_ready(CONTAINER_OF(k, struct attempt, in_state));
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t queue_wakes(const struct wqueue *q, uint64_t now_ms)
+{
+    uint64_t at = earlier(q->ticking ? UINT64_MAX : q->tick_at_ms, q->renew_at_ms);
+    if (q->to_settle.count)
+        at = earlier(at, MAX(q->settled_at_ms + GATHER_MS, q->send_at_ms));
+    if (q->to_repeat.count || q->to_admit.count || q->to_fetch.count || q->to_reject.count)
+        at = earlier(at, q->send_at_ms);
+    if (q->next_due_ms >= 0 && !q->paused && !q->hot)
+        at = earlier(at, run_mono(q->run, q->next_due_ms));
+    if (is_claimable(q) && run_room(q->run) > 0) {
+        uint64_t gather = q->claimed_at_ms + GATHER_MS;
+        if (gather > now_ms)
+            at = earlier(at, gather);
+    }
+    return at;
+}
+
+// arm sets the one timer to whatever comes first.
+static void arm(struct run *r, uint64_t now_ms)
+{
+    uint64_t at = r->ready ? r->beat_at_ms : UINT64_MAX;
+    if (r->mode == RUN_DRAINING)
+        at = earlier(at, r->drain_until_ms);
+    for (size_t i = 0; i < r->queue_count && r->ready; i++)
+        at = earlier(at, queue_wakes(&r->queues[i], now_ms));
+    list_each(&r->pools, k)
+    {
+        const struct pool *p = CONTAINER_OF(k, struct pool, link);
+        if (p->shut_until_ms > now_ms)
+            at = earlier(at, p->shut_until_ms);
+    }
+    if (at == UINT64_MAX) {
+        uv_timer_stop(&r->timer);
+        return;
+    }
+    uv_update_time(r->loop);
+    uv_timer_start(&r->timer, r->timer.timer_cb, at > now_ms ? at - now_ms : 1, 0);
+}
+
+void pump(struct run *r)
+{
+    if (r->mode == RUN_ENDED || r->pumping)
+        return;
+    r->pumping = true;
+    uint64_t now_ms = clock_mono_ms();
+    if (r->ready) {
+        if (r->mode == RUN_WORKING)
+            claim_all(r, now_ms); // before the claimed are started: Redis works meanwhile
+        look_again_at_waiting(r);
+        for (size_t i = 0; i < r->queue_count; i++)
+            send_due(&r->queues[i], now_ms);
+        if (r->mode == RUN_WORKING)
+            wait_idle(r);
+        if (now_ms >= r->beat_at_ms)
+            beat_worker(r);
+    }
+    run_check_drain(r, now_ms);
+    arm(r, now_ms);
+    r->pumping = false;
+}

@@ -1,0 +1,455 @@
+// run: the owner of the links, the queues and the attempts; start, drain and end.
+#include "worker/run/run.h"
+
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "worker/run/run_int.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { QUEUES_MAX = 1000, START_GRACE_MS = 3000, SETTLING_SPARE = 1024, URL_BYTES_MAX = 2048 };
+
+int64_t run_now(const struct run *r)
+{
+    return (int64_t)clock_mono_ms() + r->skew_ms;
+}
+
+uint64_t run_mono(const struct run *r, int64_t redis_ms)
+{
+    int64_t at = redis_ms - r->skew_ms;
+    return at > 0 ? (uint64_t)at : 0;
+}
+
+void run_hear(struct run *r, const struct reply *reply)
+{
+    int64_t now;
+    if (reply_int(reply_at(reply, 0), &now))
+        r->skew_ms = now - (int64_t)clock_mono_ms();
+}
+
+size_t run_room(const struct run *r)
+{
+    size_t used = r->by_state[ATTEMPT_CLAIMED].count + r->by_state[ATTEMPT_WAITING].count +
+                  r->by_state[ATTEMPT_SENDING].count + r->reserved;
+    size_t most = (size_t)r->conf->concurrency;
+    if (r->by_state[ATTEMPT_SETTLING].count > most + SETTLING_SPARE)
+        return 0; // Redis is slow to confirm: take no more
+    return used < most ? most - used : 0;
+}
+
+void queue_heat(struct wqueue *q)
+{
+    if (q->hot || q->refused || q->paused)
+        return;
+    q->hot = true;
+    q->pass = MAX(q->pass, q->run->pass); // what it did not use while idle is not saved up
+}
+
+struct attempt *run_find(struct run *r, const struct wqueue *q, struct span id)
+{
+    for (int s = 0; s < ATTEMPT_SETTLING; s++) {
+        list_each(&r->by_state[s], k)
+        {
+            struct attempt *a = CONTAINER_OF(k, struct attempt, in_state);
+            if (a->queue == q && span_is(id, a->admitted ? a->id : a->claim_id))
+                return a;
+        }
+    }
+    return NULL;
+}
+
+// ------------------------------------------------------------------------------------ the link
+
+static bool info_field(struct span info, const char *name, char *ret, size_t room)
+{
+    size_t len = strlen(name);
+    for (const char *at = info.at; at && at < info.at + info.len;) {
+        const char *end = memchr(at, '\n', info.len - (size_t)(at - info.at));
+        size_t line = end ? (size_t)(end - at) : info.len - (size_t)(at - info.at);
+        if (line > len && memcmp(at, name, len) == 0 && at[len] == ':') {
+            snprintf(ret, room, "%.*s", (int)(line - len - 1), at + len + 1);
+            ret[strcspn(ret, "\r")] = '\0';
+            return true;
+        }
+        at = end ? end + 1 : NULL;
+    }
+    return false;
+}
+
+// hold_recovery: after Redis was away nothing is recovered for one lease, so that living holders can
+// renew what ran out meanwhile.
+static void hold_recovery(struct run *r, struct span info)
+{
+    uint64_t now_ms = clock_mono_ms(), lease = (uint64_t)r->conf->lease_ms;
+    char id[64] = "", uptime[32] = "0";
+    info_field(info, "run_id", id, sizeof id);
+    info_field(info, "uptime_in_seconds", uptime, sizeof uptime);
+    uint64_t up_ms = strtoull(uptime, NULL, 10) * 1000;
+    bool restarted = r->redis_run_id[0] ? strcmp(id, r->redis_run_id) != 0 : up_ms < lease;
+    bool was_away = r->link_lost_ms && now_ms - r->link_lost_ms >= lease / 6;
+    snprintf(r->redis_run_id, sizeof r->redis_run_id, "%s", id);
+    if (restarted)
+        r->recover_from_ms = MAX(r->recover_from_ms, now_ms + lease - MIN(up_ms, lease));
+    if (was_away)
+        r->recover_from_ms = MAX(r->recover_from_ms, now_ms + lease);
+}
+
+static void become_ready(struct run *r)
+{
+    uint64_t now_ms = clock_mono_ms();
+    r->ready = true;
+    r->beat_at_ms = 0;
+    if (!r->began)
+        r->began = run_now(r);
+    for (size_t i = 0; i < r->queue_count; i++) {
+        struct wqueue *q = &r->queues[i];
+        q->hot = !q->refused;
+        q->send_at_ms = 0;
+        q->renew_at_ms = now_ms; // first of all: keep what we hold
+        q->tick_at_ms = now_ms;
+    }
+    log_event(LOG_INFO, "redis_up", log_str("redis", r->url_shown), LOG_END);
+    pump(r);
+}
+
+static void on_info(int err, const struct reply *reply, void *arg)
+{
+    struct run *r = arg;
+    struct span info = {"", 0};
+    if (err == ERR_LINK_DOWN)
+        return;
+    reply_str(reply, &info);
+    hold_recovery(r, info);
+    become_ready(r);
+}
+
+static void on_scripts(int err, const char *why, void *arg)
+{
+    struct run *r = arg;
+    const char *argv[] = {"INFO", "server"};
+    size_t lens[] = {4, 6};
+    if (err == 0)
+        err = rlink_call(r->link, 2, argv, lens, 0, on_info, r);
+    if (err && err != ERR_LINK_DOWN) {
+        log_event(LOG_ERROR, "redis_refused", log_str("why", why), LOG_END);
+        rlink_kick(r->link, "its scripts could not be loaded");
+    }
+}
+
+static void on_link_state(struct rlink *link, enum rlink_state state, const char *why, void *arg)
+{
+    struct run *r = arg;
+    if (state == RLINK_UP) {
+        int err = script_load_all(link, on_scripts, r);
+        (void)err; // the link has gone again, and will report it
+    } else if (state == RLINK_DOWN) {
+        if (r->ready || !r->link_lost_ms)
+            log_event(LOG_WARN, "redis_down", log_str("redis", r->url_shown), log_str("why", why),
+                      LOG_END);
+        r->link_lost_ms = r->ready || !r->link_lost_ms ? clock_mono_ms() : r->link_lost_ms;
+        r->ready = false;
+    }
+}
+
+static int open_link(struct run *r, struct rlink **ret, bool waiter)
+{
+    struct rlink_options opt = {
+        .url = &r->url,
+        .client_name = waiter ? "penstock-wait" : "penstock-worker",
+        .on_state = waiter ? NULL : on_link_state,
+        .arg = r,
+    };
+    return rlink_open(r->loop, &opt, ret);
+}
+
+// ------------------------------------------------------------------------------------ the API
+
+static int make_target(struct run *r, const struct conf *c, struct http_target **ret)
+{
+    enum { LINES_MAX = 16 };
+    struct strbuf text;
+    char url[URL_BYTES_MAX], *lines[LINES_MAX + 1] = {0};
+    strbuf_init(&text, 16 * 1024);
+    r->provider->headers(c->api_key ? c->api_key : "", c->api_version, c->auth, &text);
+    size_t n = 0;
+    char *rest = text.at;
+    for (char *line; n < LINES_MAX && rest && (line = strsep(&rest, "\n")) != NULL;)
+        if (line[0])
+            lines[n++] = line;
+    snprintf(url, sizeof url, "%s%s", c->base_url, r->provider->path);
+    int err = http_target_new(r->http, url, (const char *const *)lines, ret);
+    if (text.at)
+        explicit_bzero(text.at, text.room);
+    strbuf_fini(&text);
+    return err;
+}
+
+static int open_http(struct run *r)
+{
+    const struct conf *c = r->conf;
+    struct http_options opt = {
+        .connect_timeout_ms = c->connect_timeout_ms,
+        .first_byte_timeout_ms = c->first_byte_timeout_ms,
+        .idle_timeout_ms = c->idle_timeout_ms,
+        .body_bytes_max = (size_t)c->max_answer_bytes,
+        .ca_file = c->ca_file && c->ca_file[0] ? c->ca_file : NULL,
+        .proxy = c->proxy && c->proxy[0] ? c->proxy : NULL,
+        .calls_max = (int)c->concurrency,
+    };
+    int err = http_client_new(r->loop, &opt, &r->http);
+    return err ? err : make_target(r, c, &r->target);
+}
+
+// ------------------------------------------------------------------------------------ start
+
+static void on_timer(uv_timer_t *t)
+{
+    (void)t; // waking the loop is all: the hooks below pump
+}
+
+static void on_prepare(uv_prepare_t *h)
+{
+    pump(h->data);
+}
+
+static void on_check(uv_check_t *h)
+{
+    pump(h->data);
+}
+
+static void start_hooks(struct run *r)
+{
+    r->handles = 3;
+    r->prepare.data = r->check.data = r->timer.data = r;
+    uv_prepare_init(r->loop, &r->prepare);
+    uv_check_init(r->loop, &r->check);
+    uv_timer_init(r->loop, &r->timer);
+    uv_prepare_start(&r->prepare, on_prepare);
+    uv_check_start(&r->check, on_check);
+    uv_timer_start(&r->timer, on_timer, 1, 0);
+}
+
+static int make_queues(struct run *r, char *ret_why, size_t why_room)
+{
+    struct conf_queue *named = calloc(QUEUES_MAX, sizeof *named);
+    int count = named ? conf_queues(r->conf, named, QUEUES_MAX, ret_why, why_room) : ERR_NOMEM;
+    r->queues = count > 0 ? calloc((size_t)count, sizeof *r->queues) : NULL;
+    for (int i = 0; r->queues && i < count; i++) {
+        struct wqueue *q = &r->queues[i];
+        q->run = r;
+        snprintf(q->name, sizeof q->name, "%s", named[i].name);
+        q->weight = named[i].weight;
+        q->next_due_ms = -1;
+        key_queue(r->conf->prefix, q->name, "", q->stem, sizeof q->stem);
+        key_queue(r->conf->prefix, q->name, "jobs", q->jobs, sizeof q->jobs);
+        list_init(&q->to_repeat);
+        list_init(&q->to_fetch);
+        list_init(&q->to_admit);
+        list_init(&q->to_reject);
+        list_init(&q->to_settle);
+    }
+    r->queue_count = r->queues ? (size_t)count : 0;
+    free(named);
+    return r->queues ? 0 : count < 0 ? count : ERR_NOMEM;
+}
+
+static enum backoff_jitter jitter_of(const char *word)
+{
+    return word[0] == 'a' ? BACKOFF_ADDITIVE : word[0] == 'e' ? BACKOFF_EQUAL : BACKOFF_FULL;
+}
+
+static void take_conf(struct run *r, const struct conf *c)
+{
+    r->conf = c;
+    r->backoff = (struct backoff){jitter_of(c->backoff_jitter), c->backoff_base_ms, c->backoff_cap_ms};
+}
+
+static int open_all(struct run *r, char *ret_why, size_t why_room)
+{
+    int err = rurl_parse(r->conf->redis_url, &r->url, ret_why, why_room);
+    if (!err)
+        err = make_queues(r, ret_why, why_room);
+    if (err)
+        return err;
+    rurl_show(&r->url, r->url_shown, sizeof r->url_shown);
+    err = open_http(r);
+    if (!err)
+        err = open_link(r, &r->link, false);
+    for (size_t i = 0; !err && i < r->queue_count; i++)
+        err = open_link(r, &r->queues[i].waiter, true);
+    if (err)
+        snprintf(ret_why, why_room, "could not start: %s", err_text(err));
+    return err;
+}
+
+int run_new(struct uv_loop_s *loop, const struct conf *conf, const char *worker_id,
+            void (*ended)(void *arg), void *arg, struct run **ret, char *ret_why, size_t why_room)
+{
+    struct run *r = calloc(1, sizeof *r);
+    if (!r)
+        return ERR_NOMEM;
+    r->loop = loop;
+    r->ended = ended;
+    r->ended_arg = arg;
+    r->provider = provider_find(conf->provider);
+    r->skew_ms = clock_wall_ms() - (int64_t)clock_mono_ms(); // until Redis tells its time
+    r->recover_from_ms = clock_mono_ms() + START_GRACE_MS;
+    snprintf(r->worker, sizeof r->worker, "%s", worker_id);
+    take_conf(r, conf);
+    list_init(&r->pools);
+    for (int s = 0; s < ATTEMPT_STATES; s++)
+        list_init(&r->by_state[s]);
+    start_hooks(r);
+    *ret = r; // what was opened is closed by run_close, whether or not all was
+    if (!r->provider) {
+        snprintf(ret_why, why_room, "provider: %s is not known; write anthropic", conf->provider);
+        return ERR_BAD_CONF;
+    }
+    return open_all(r, ret_why, why_room);
+}
+
+int run_reload(struct run *r, const struct conf *conf)
+{
+    struct http_target *fresh;
+    int err = make_target(r, conf, &fresh);
+    if (err)
+        return err;
+    http_target_unref(r->target);
+    r->target = fresh;
+    take_conf(r, conf);
+    gate_eager(r);
+    return 0;
+}
+
+// ------------------------------------------------------------------------------------ end
+
+static void hand_back_all(struct run *r)
+{
+    static const enum attempt_state states[] = {ATTEMPT_WAITING, ATTEMPT_SENDING};
+    for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+        list_each(&r->by_state[states[i]], k)
+            call_hand_back(CONTAINER_OF(k, struct attempt, in_state));
+    }
+}
+
+void run_drain(struct run *r)
+{
+    if (r->mode == RUN_WORKING) {
+        r->mode = RUN_DRAINING;
+        r->drain_until_ms = clock_mono_ms() + (uint64_t)r->conf->drain_ms;
+        log_event(LOG_INFO, "draining", log_int("in_flight", (int64_t)run_in_flight(r)), LOG_END);
+    } else if (r->mode == RUN_DRAINING) {
+        r->mode = RUN_HANDING_BACK;
+        log_event(LOG_INFO, "handing_back", log_int("in_flight", (int64_t)run_in_flight(r)), LOG_END);
+        r->drain_until_ms = clock_mono_ms() + HAND_BACK_MS;
+        hand_back_all(r);
+    }
+}
+
+static bool holds_nothing(const struct run *r)
+{
+    size_t claims = 0;
+    for (size_t i = 0; i < r->queue_count; i++)
+        claims += r->queues[i].claims_out + r->queues[i].to_repeat.count;
+    for (int s = 0; s < ATTEMPT_GONE; s++)
+        claims += r->by_state[s].count;
+    return claims == 0;
+}
+
+void run_check_drain(struct run *r, uint64_t now_ms)
+{
+    if (r->mode == RUN_WORKING || r->mode == RUN_ENDED)
+        return;
+    if (r->mode == RUN_DRAINING && now_ms >= r->drain_until_ms)
+        run_drain(r);
+    bool gave_up = r->mode == RUN_HANDING_BACK && now_ms >= r->drain_until_ms;
+    if (!holds_nothing(r) && !gave_up)
+        return;
+    if (gave_up)
+        log_event(LOG_WARN, "left_behind", log_int("count", (int64_t)run_in_flight(r)), LOG_END);
+    if (r->ready)
+        beat_leave(r);
+    r->mode = RUN_ENDED;
+    r->ended(r->ended_arg);
+}
+
+static void free_all(struct run *r)
+{
+    for (int s = 0; s < ATTEMPT_GONE; s++) {
+        struct list_link *k;
+        while ((k = list_first(&r->by_state[s])) != NULL) {
+            struct attempt *a = CONTAINER_OF(k, struct attempt, in_state);
+            if (list_is_linked(&a->todo))
+                a->todo = (struct list_link){0}; // its list is freed with its queue
+            attempt_go(a, ATTEMPT_GONE);
+        }
+    }
+    for (size_t i = 0; i < r->queue_count; i++)
+        while (!list_is_empty(&r->queues[i].to_repeat))
+            free(CONTAINER_OF(list_pop(&r->queues[i].to_repeat), struct claim, link));
+    while (!list_is_empty(&r->pools))
+        free(CONTAINER_OF(list_pop(&r->pools), struct pool, link));
+    free(r->queues);
+}
+
+static void one_closed(struct run *r)
+{
+    if (--r->handles > 0)
+        return;
+    free_all(r);
+    void (*closed)(void *) = r->closed;
+    void *arg = r->closed_arg;
+    free(r);
+    closed(arg);
+}
+
+static void on_part_closed(void *arg)
+{
+    one_closed(arg);
+}
+
+static void on_handle_closed(uv_handle_t *h)
+{
+    one_closed(h->data);
+}
+
+void run_close(struct run *r, void (*closed)(void *arg), void *arg)
+{
+    r->mode = RUN_ENDED;
+    r->ready = false;
+    r->closed = closed;
+    r->closed_arg = arg;
+    r->handles++; // ours, until all closings have begun
+    if (r->target)
+        http_target_unref(r->target);
+    if (r->http)
+        r->handles++, http_client_close(r->http, on_part_closed, r);
+    if (r->link)
+        r->handles++, rlink_close(r->link, on_part_closed, r);
+    for (size_t i = 0; i < r->queue_count; i++)
+        if (r->queues[i].waiter)
+            r->handles++, rlink_close(r->queues[i].waiter, on_part_closed, r);
+    uv_close((uv_handle_t *)&r->prepare, on_handle_closed);
+    uv_close((uv_handle_t *)&r->check, on_handle_closed);
+    uv_close((uv_handle_t *)&r->timer, on_handle_closed);
+    one_closed(r);
+}
+
+const struct stats *run_stats(const struct run *r)
+{
+    return &r->stats;
+}
+
+size_t run_in_flight(const struct run *r)
+{
+    return r->by_state[ATTEMPT_CLAIMED].count + r->by_state[ATTEMPT_WAITING].count +
+           r->by_state[ATTEMPT_SENDING].count;
+}
+
+bool run_is_ready(const struct run *r)
+{
+    return r->ready && r->mode == RUN_WORKING;
+}

@@ -1,0 +1,177 @@
+// run_int: private to worker/run: the structs its files share, and what each file offers the others.
+#ifndef PENSTOCK_RUN_RUN_INT_H
+#define PENSTOCK_RUN_RUN_INT_H
+
+#include "common/base/clock.h"
+#include "common/job/backoff.h"
+#include "common/queue/keys.h"
+#include "common/queue/script.h"
+#include "worker/provider/provider.h"
+#include "worker/run/attempt.h"
+#include "worker/run/run.h"
+
+#include <uv.h>
+
+enum {
+    CLAIM_MAX = 64,             // jobs a claim asks for: a script stays under a millisecond
+    CLAIMS_OUT_MAX = 4,         // claims of one queue under way at once
+    SETTLE_MAX = 64,            // jobs a settlement carries
+    BATCH_BYTES_MAX = 1 << 20,  // and bytes, beyond its first job
+    LARGE_BYTES = 16 * 1024,    // a payload or result above this goes alone
+    GATHER_MS = 10,             // at a high rate, wait this long to fill a batch
+    TICK_MS = 1000,             // each queue's round of recovery, cancels and counts
+    WAIT_S = 5,                 // a blocking wait
+    GATE_FRESH_MS = 250,        // how long the knowledge that a pool is open is good for
+    RETRY_SEND_MS = 200,        // Redis refused a call that must not be dropped: say it again then
+    POOLS_OF_QUEUE = 8,         // models of one queue that are remembered,
+    POOL_SEEN_MS = 60000,       // for this long, but for the latest
+    DELAYED_WHEN_SHUT = 10000,  // with this many waiting, no more are parked
+    PROBE_HOLD_MS = 120000,     // a trying call may take this long before another may try
+    BEAT_MS = 10000,            // heartbeat of this worker
+    HAND_BACK_MS = 5000,        // how long Redis may take to confirm what is handed back
+};
+
+struct pool {
+    struct list_link link; // in run->pools
+    char name[256];
+    char key[KEY_BYTES_MAX];
+    struct run *run;
+    uint64_t fresh_until_ms; // monotonic; open until then without asking
+    uint64_t shut_until_ms;  // monotonic
+    int64_t permits;         // starts left: -1 = any number
+    bool asking;             // a pool_enter is under way
+    bool eager;              // the next pool_enter may try a pool that is in trouble
+    bool trouble;            // the account's trouble shut it: a good answer opens it
+    enum cause cause;        // why it is shut
+    size_t calls;            // under way
+};
+
+struct wqueue {
+    struct run *run;
+    char name[NAME_BYTES_MAX + 1];
+    char stem[KEY_BYTES_MAX], jobs[KEY_BYTES_MAX];
+    int64_t weight;
+    double pass;          // stride scheduling: the smallest goes first
+    bool hot;             // there may be something to claim
+    bool paused, refused; // by an operator; of a newer contract version
+    size_t claims_out;    // claims under way
+    uint64_t claimed_at_ms, settled_at_ms, tick_at_ms, renew_at_ms, send_at_ms;
+    int64_t next_due_ms; // Redis time; -1 = none
+    int64_t delayed;     // how many, at the last tick
+    bool ticking, cancel_pending;
+    struct rlink *waiter; // its own connection: a blocking wait holds one up
+    bool waiting;
+    struct pool *pools[POOLS_OF_QUEUE]; // of the models seen, latest first
+    uint64_t pool_seen_ms[POOLS_OF_QUEUE];
+    struct list to_repeat;              // struct claim: sent, the answer never came
+    struct list to_fetch, to_admit, to_reject, to_settle; // struct attempt.todo
+};
+
+struct claim {
+    struct list_link link; // in queue->to_repeat
+    struct wqueue *queue;
+    size_t want;
+    char token[ULID_LEN + 1];
+};
+
+struct run {
+    uv_loop_t *loop;
+    const struct conf *conf;
+    char worker[128];
+    struct rurl url;
+    struct rlink *link;
+    bool ready;        // the link is up and every script is loaded
+    int64_t skew_ms;   // Redis time minus monotonic time
+    uint64_t recover_from_ms; // no recovery before: Redis was away, or we have just begun
+    uint64_t link_lost_ms;    // when the link went down; 0 = it has never been up
+    char redis_run_id[64];
+    char url_shown[320]; // the Redis URL without its password
+    struct http_client *http;
+    struct http_target *target;
+    const struct provider *provider;
+    struct backoff backoff;
+    struct wqueue *queues;
+    size_t queue_count;
+    struct list pools;
+    struct list by_state[ATTEMPT_STATES];
+    size_t reserved; // slots that claims under way have asked for
+    size_t suspects;
+    double pass; // of the queue served last: one that wakes up starts from here
+    enum run_mode mode;
+    uint64_t drain_until_ms, beat_at_ms;
+    int64_t began; // Redis ms
+    struct stats stats;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_timer_t timer;
+    size_t handles; // still to be closed
+    bool ended_told, pumping;
+    void (*ended)(void *arg);
+    void *ended_arg;
+    void (*closed)(void *arg);
+    void *closed_arg;
+    struct args args; // of the call being put together
+};
+
+// run.c
+int64_t run_now(const struct run *r);            // Redis time, ms
+void run_hear(struct run *r, const struct reply *reply); // a script's answer begins with the time
+size_t run_room(const struct run *r);            // calls that may be added
+uint64_t run_mono(const struct run *r, int64_t redis_ms); // a Redis time on the monotonic clock
+void run_check_drain(struct run *r, uint64_t now_ms); // ends the run when nothing is held
+void queue_heat(struct wqueue *q);               // there may be something to claim
+struct attempt *run_find(struct run *r, const struct wqueue *q, struct span id);
+
+// intake.c: from the queue to an admitted attempt
+void intake_claim(struct wqueue *q, size_t want);
+void intake_send(struct wqueue *q); // fetches, admissions, rejections and repeats that are due
+
+// call.c: from an admitted attempt to its end
+void call_ready(struct attempt *a);       // WAITING: start it, ask the gate, or park it
+void call_cancel(struct attempt *a);      // someone asked for it
+void call_hand_back(struct attempt *a);   // WAITING or SENDING: uncounted, due now
+
+// settle.c: telling Redis
+void settle_done(struct attempt *a, const char *status, const struct outcome *o);
+void settle_failed(struct attempt *a, enum failure f, const struct outcome *o);
+void settle_later(struct attempt *a, const char *why, int64_t due_in_ms);
+void settle_note(struct attempt *a, const struct outcome *o); // last_status, last_error
+bool settle_is_due(const struct wqueue *q, uint64_t now_ms);
+void settle_send(struct wqueue *q);
+
+// result.c
+void result_write(const struct attempt *a, const char *status, enum failure f,
+                  const struct outcome *o, int64_t cost_nano_usd, struct strbuf *ret);
+void result_rest(const char *status, enum failure f, const char *message, const char *worker,
+                 int64_t now, struct strbuf *ret); // after the id, of a job that never ran
+
+// gate.c: pools
+struct pool *gate_pool(struct run *r, const struct job *job);
+// gate_pools gives the pools whose gates decide over a queue: of the jobs seen lately, or the default
+// model's where none has been seen. Returns how many (at least 1, 0 without memory).
+size_t gate_pools(struct wqueue *q, uint64_t now_ms, struct pool *ret[POOLS_OF_QUEUE]);
+void gate_note(struct wqueue *q, struct pool *p, uint64_t now_ms); // a job of it was seen
+bool gate_is_open(const struct pool *p, uint64_t now_ms);  // known to be, just now
+bool gate_is_shut(const struct pool *p, uint64_t now_ms);  // known to be, just now
+bool gate_take(struct pool *p, uint64_t now_ms);           // one call may start: takes a permit
+void gate_ask(struct pool *p);                             // pool_enter, once at a time
+void gate_shut(struct pool *p, enum cause why, int64_t wait_ms, const struct outcome *o);
+void gate_succeeded(struct pool *p);  // an answer that shows the account to be well
+void gate_try_failed(struct pool *p); // the trying call broke: another may try at once
+void gate_unused(struct pool *p);    // the permit to try was not used
+void gate_eager(struct run *r);
+
+// wait.c: the blocking wait
+void wait_open(struct wqueue *q);
+void wait_for_work(struct wqueue *q);
+
+// beat.c: what is done by the clock
+void beat_tick(struct wqueue *q);
+void beat_renew(struct wqueue *q);
+void beat_worker(struct run *r);
+void beat_leave(struct run *r);
+
+// pump.c: after each turn of the loop
+void pump(struct run *r);
+
+#endif

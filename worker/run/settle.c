@@ -1,0 +1,216 @@
+// settle: telling Redis what became of each job, in batches, until it has confirmed.
+//
+// A settlement is kept here and sent again until it is answered: a paid answer is not thrown away
+// because Redis was away. The script makes repeating it harmless.
+#include "common/base/err.h"
+#include "common/base/fault.h"
+#include "common/base/log.h"
+#include "common/job/prices.h"
+#include "worker/run/run_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void begin(struct attempt *a)
+{
+    struct wqueue *q = a->queue;
+    attempt_go(a, ATTEMPT_SETTLING);
+    list_append(&q->to_settle, &a->todo);
+}
+
+void settle_note(struct attempt *a, const struct outcome *o)
+{
+    a->end.last_status = o->http_status;
+    snprintf(a->end.last_error, sizeof a->end.last_error, "%s%s%s",
+             o->error_type[0] ? o->error_type : "", o->error_type[0] && o->message[0] ? ": " : "",
+             o->message);
+}
+
+static void write_result(struct attempt *a, const char *status, enum failure f,
+                         const struct outcome *o)
+{
+    const struct run *r = a->run;
+    struct span model = o && o->model.len ? o->model : a->job.model;
+    int64_t cost = -1;
+    if (o && !f) {
+        a->end.usage = o->usage;
+        if (!price_usd(model, &o->usage, &cost))
+            cost = -1;
+    }
+    a->end.cost_nano_usd = cost;
+    strbuf_init(&a->end.result, (size_t)r->conf->max_answer_bytes * 2 + a->payload_len + 8192);
+    result_write(a, status, f, o, cost, &a->end.result);
+}
+
+void settle_done(struct attempt *a, const char *status, const struct outcome *o)
+{
+    a->end.verb = "done";
+    a->end.why = status;
+    a->end.last_status = o->http_status;
+    write_result(a, status, FAILURE_NONE, o);
+    a->run->stats.succeeded++;
+    begin(a);
+}
+
+void settle_failed(struct attempt *a, enum failure f, const struct outcome *o)
+{
+    struct stats *s = &a->run->stats;
+    bool bury = f != FAILURE_EXPIRED && f != FAILURE_CANCELLED;
+    a->end.verb = bury ? "bury" : "done";
+    a->end.why = f == FAILURE_EXPIRED ? "expired" : f == FAILURE_CANCELLED ? "cancelled" : "failed";
+    a->end.cause = failure_word(f);
+    if (o)
+        settle_note(a, o);
+    else if (a->fault)
+        snprintf(a->end.last_error, sizeof a->end.last_error, "%s", a->fault->why);
+    write_result(a, a->end.why, f, o);
+    s->expired += f == FAILURE_EXPIRED;
+    s->cancelled += f == FAILURE_CANCELLED;
+    s->failed += bury;
+    if (bury)
+        log_event(LOG_WARN, "job_failed", log_str("queue", a->queue->name), log_str("job", a->id),
+                  log_str("type", failure_word(f)), log_int("status", a->end.last_status),
+                  log_int("attempts", a->attempts),
+                  log_str("request_id", o ? o->request_id : ""), LOG_END);
+    begin(a);
+}
+
+void settle_later(struct attempt *a, const char *why, int64_t due_in_ms)
+{
+    a->end.verb = "later";
+    a->end.why = why;
+    a->end.due_in_ms = MAX(due_in_ms, 0);
+    a->run->stats.handed_back += why[0] == 'h';
+    begin(a);
+}
+
+bool settle_is_due(const struct wqueue *q, uint64_t now_ms)
+{
+    if (q->to_settle.count == 0 || !q->run->ready || now_ms < q->send_at_ms)
+        return false;
+    return q->to_settle.count >= SETTLE_MAX / 2 || now_ms - q->settled_at_ms >= GATHER_MS ||
+           q->run->mode != RUN_WORKING;
+}
+
+struct settle_batch {
+    struct wqueue *queue;
+    size_t count;
+    struct attempt *at[SETTLE_MAX];
+};
+
+static void settled(struct attempt *a, struct span word)
+{
+    if (span_is(word, "lost")) {
+        a->run->stats.lost++;
+        log_event(LOG_INFO, "lease_lost", log_str("queue", a->queue->name), log_str("job", a->id),
+                  log_str("why", a->end.why), LOG_END);
+    }
+    attempt_go(a, ATTEMPT_GONE);
+}
+
+static void on_settled(int err, const struct reply *reply, void *arg)
+{
+    struct settle_batch *b = arg;
+    struct wqueue *q = b->queue;
+    if (err) {
+        for (size_t i = b->count; i-- > 0;)
+            list_prepend(&q->to_settle, &b->at[i]->todo);
+        q->send_at_ms = clock_mono_ms() + RETRY_SEND_MS;
+        if (err == ERR_REDIS && !reply_is_error(reply, "NOSCRIPT"))
+            log_event(LOG_ERROR, "settle_refused", log_str("queue", q->name),
+                      log_str("why", reply_text(reply)), LOG_END);
+    } else {
+        FAULT("settle.after");
+        run_hear(q->run, reply);
+        for (size_t i = 0; i < b->count; i++) {
+            struct span word = {0};
+            reply_str(reply_at(reply, 1 + i), &word);
+            settled(b->at[i], word);
+        }
+    }
+    free(b);
+    pump(q->run);
+}
+
+static void add_tokens(struct args *args, const struct settlement *e)
+{
+    const struct usage *u = &e->usage;
+    args_add_int(args, MAX(u->input, 0) + MAX(u->cache_creation, 0) + MAX(u->cache_read, 0));
+    args_add_int(args, MAX(u->output, 0));
+}
+
+static void add_cost(struct args *args, int64_t nano, char *room, size_t size)
+{
+    if (nano <= 0) {
+        args_add_str(args, "0");
+        return;
+    }
+    snprintf(room, size, "%lld.%09lld", (long long)(nano / 1000000000),
+             (long long)(nano % 1000000000));
+    args_add_str(args, room);
+}
+
+static void add_settlement(struct args *args, const struct attempt *a, char *cost, size_t cost_room)
+{
+    const struct settlement *e = &a->end;
+    args_add_str(args, a->id);
+    args_add_str(args, a->token);
+    args_add_str(args, e->verb);
+    if (strcmp(e->verb, "later") == 0)
+        args_add_int(args, e->due_in_ms);
+    else
+        args_add(args, strbuf_span(&e->result));
+    args_add_str(args, e->why);
+    args_add_int(args, a->attempts);
+    args_add_int(args, a->throttles);
+    args_add_int(args, e->last_status);
+    args_add_str(args, e->last_error);
+    args_add(args, a->fault ? a->fault->reply_to : a->job.reply_to);
+    args_add(args, a->fault ? a->fault->run : a->job.run);
+    add_tokens(args, e);
+    add_cost(args, e->cost_nano_usd, cost, cost_room);
+    args_add_str(args, e->cause ? e->cause : "");
+}
+
+// fill takes what one call may carry: up to SETTLE_MAX, up to BATCH_BYTES_MAX beyond the first, and
+// a large result alone.
+static void fill(struct settle_batch *b)
+{
+    size_t bytes = 0;
+    struct list *todo = &b->queue->to_settle;
+    while (b->count < SETTLE_MAX && !list_is_empty(todo)) {
+        struct attempt *a = CONTAINER_OF(list_first(todo), struct attempt, todo);
+        size_t len = a->end.result.len;
+        if (b->count && (len > LARGE_BYTES || bytes + len > BATCH_BYTES_MAX))
+            return;
+        list_remove(todo, &a->todo);
+        b->at[b->count++] = a;
+        bytes += b->count > 1 ? len : 0;
+        if (len > LARGE_BYTES)
+            return;
+    }
+}
+
+void settle_send(struct wqueue *q)
+{
+    struct run *r = q->run;
+    struct settle_batch *b = calloc(1, sizeof *b);
+    char cost[SETTLE_MAX][40];
+    if (!b)
+        return;
+    b->queue = q;
+    fill(b);
+    args_clear(&r->args);
+    args_add_int(&r->args, r->conf->result_ttl_s * 1000);
+    for (size_t i = 0; i < b->count; i++)
+        add_settlement(&r->args, b->at[i], cost[i], sizeof cost[i]);
+    q->settled_at_ms = clock_mono_ms();
+    FAULT("settle.before");
+    if (script_call(r->link, SCRIPT_SETTLE, q->stem, &r->args, on_settled, b)) {
+        for (size_t i = b->count; i-- > 0;)
+            list_prepend(&q->to_settle, &b->at[i]->todo);
+        q->send_at_ms = clock_mono_ms() + RETRY_SEND_MS;
+        free(b);
+    }
+}
