@@ -3,20 +3,20 @@
 #ifndef PENSTOCK_REDIS_REPLY_H
 #define PENSTOCK_REDIS_REPLY_H
 
+#include "common/base/strbuf.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/base/strbuf.h"
-
 struct reply;
 
-bool reply_is_null(const struct reply *r);                       // nil, or no reply at all
-bool reply_int(const struct reply *r, int64_t *ret);             // an integer, or a string of digits
+bool reply_is_null(const struct reply *r);           // nil, or no reply at all
+bool reply_int(const struct reply *r, int64_t *ret); // an integer, or a string of digits
 int64_t reply_int_or(const struct reply *r, int64_t otherwise);
-bool reply_str(const struct reply *r, struct span *ret);         // a string or a status
-const char *reply_text(const struct reply *r);                   // words of a status or error; "" else
-bool reply_is_error(const struct reply *r, const char *code);    // starts with that code ("NOSCRIPT")
-size_t reply_count(const struct reply *r);                       // elements of an array; 0 else
-const struct reply *reply_at(const struct reply *r, size_t i);   // element i; NULL out of range
+bool reply_str(const struct reply *r, struct span *ret);      // a string or a status
+const char *reply_text(const struct reply *r);                // words of a status or error; "" else
+bool reply_is_error(const struct reply *r, const char *code); // starts with that code ("NOSCRIPT")
+size_t reply_count(const struct reply *r);                    // elements of an array; 0 else
+const struct reply *reply_at(const struct reply *r, size_t i); // element i; NULL out of range
 
 #endif

@@ -6,16 +6,19 @@
 // breaks, every outstanding call is answered with ERR_LINK_DOWN, from the loop. The link reconnects
 // by itself, with capped and jittered backoff; a link that is silent for longer than its patience
 // while calls are outstanding is torn down on purpose.
+//
+// All of it belongs to the loop's thread. rlink_open turns SIGPIPE off where nobody has chosen
+// otherwise: hiredis writes to sockets that may be gone.
 #ifndef PENSTOCK_REDIS_RLINK_H
 #define PENSTOCK_REDIS_RLINK_H
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include "common/base/attrs.h"
 #include "common/redis/reply.h"
 #include "common/redis/rurl.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct uv_loop_s;
 struct rlink;
@@ -28,7 +31,9 @@ struct rlink_options {
     int64_t patience_ms;        // longest silence with a call outstanding; default 10000 where 0
     int64_t backoff_cap_ms;     // longest wait between connects; default 2000 where 0
     const char *client_name;    // CLIENT SETNAME; NULL = none
-    // on_state reports each change with a reason in words ("connection refused").
+    // on_state reports each change to RLINK_UP and to RLINK_DOWN, from the loop, with a reason in
+    // words ("connection refused (127.0.0.1:6379)"). DOWN comes once, with the first reason; the
+    // tries that follow are silent (rlink_why has the latest).
     void (*on_state)(struct rlink *l, enum rlink_state state, const char *why, void *arg);
     void *arg;
 };
@@ -37,17 +42,28 @@ struct rlink_options {
 // NULL) or ERR_REDIS (reply is the error: reply_text gives its words, "NOSCRIPT ...").
 typedef void (*rlink_cb)(int err, const struct reply *reply, void *arg);
 
-int rlink_open(struct uv_loop_s *loop, const struct rlink_options *opt, struct rlink **ret) MUST_CHECK;
+// rlink_has_tls says whether this build can speak TLS to Redis (hiredis with hiredis_ssl).
+bool rlink_has_tls(void);
+
+// rlink_open starts the first connect from the loop. ERR_NOMEM, or ERR_BAD_CONF: TLS is asked for
+// and this build has none.
+int rlink_open(struct uv_loop_s *loop, const struct rlink_options *opt,
+               struct rlink **ret) MUST_CHECK;
 // rlink_close answers what is outstanding with ERR_LINK_DOWN, then calls closed; freed after that.
+// A second close is ignored. A name lookup under way is let go: it may keep the loop busy for a
+// while after closed.
 void rlink_close(struct rlink *l, void (*closed)(void *arg), void *arg);
 
 // rlink_call sends one command. If it returns 0, cb runs exactly once, from the loop, after
 // rlink_call has returned. If it fails (ERR_LINK_DOWN, ERR_TOO_BIG: too many outstanding), cb never
-// runs. patience_ms > 0 replaces the link's patience for this command (a blocking one).
-int rlink_call(struct rlink *l, int argc, const char **argv, const size_t *lens, int64_t patience_ms,
-               rlink_cb cb, void *arg) MUST_CHECK;
+// runs. patience_ms > 0 replaces the link's patience for this command (a blocking one). argv and
+// lens are copied. No command that is answered more than once (SUBSCRIBE, MONITOR).
+int rlink_call(struct rlink *l, int argc, const char **argv, const size_t *lens,
+               int64_t patience_ms, rlink_cb cb, void *arg) MUST_CHECK;
 
 bool rlink_is_up(const struct rlink *l);
+// rlink_why gives the latest reason to be down, also of a silent try; "" where there was none yet.
+const char *rlink_why(const struct rlink *l);
 uint64_t rlink_last_answer_ms(const struct rlink *l); // monotonic; 0 = never
 // rlink_kick tears the socket down and reconnects (a demoted master; a reply that cannot be).
 void rlink_kick(struct rlink *l, const char *why);

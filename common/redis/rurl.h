@@ -9,10 +9,10 @@
 #ifndef PENSTOCK_REDIS_RURL_H
 #define PENSTOCK_REDIS_RURL_H
 
+#include "common/base/attrs.h"
+
 #include <stdbool.h>
 #include <stddef.h>
-
-#include "common/base/attrs.h"
 
 enum rurl_kind { RURL_TCP, RURL_TLS, RURL_UNIX, RURL_SENTINEL };
 

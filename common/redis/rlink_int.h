@@ -1,0 +1,171 @@
+// rlink_int: what the files of a link share. Nobody outside this folder includes it.
+//
+// DESIGN  rlink.c is the link's life: its states, its calls, its one timer. rlink_dial.c finds an
+// address and opens a socket; rlink_sentinel.c finds out whom to dial; rlink_greet.c says who we
+// are once connected; rlink_uv.c is the socket: a hiredis context on a uv_poll. Each tells rlink.c
+// by one of the verbs below. hiredis' callbacks run deep inside hiredis, so whatever opens the next
+// socket or runs a callback of the caller for a dead one is put off to the idle handle ("soon").
+#ifndef PENSTOCK_REDIS_RLINK_INT_H
+#define PENSTOCK_REDIS_RLINK_INT_H
+
+#include "common/redis/rcall.h"
+#include "common/redis/rlink.h"
+
+#include <hiredis/async.h>
+#include <hiredis/hiredis.h>
+#include <uv.h>
+
+enum {
+    RLINK_WHY_MAX = 256,
+    RLINK_NAME_MAX = 128,
+    RLINK_HOST_MAX = 256,
+    RDIAL_ADDRS_MAX = 8,   // addresses of one name that are tried in turn
+    RDIAL_ADDR_BYTES = 64, // an IPv6 literal and its scope
+    RSENTINEL_MAX = 16,
+    RSOCK_BACKLOG_BYTES_MAX =
+        512 << 20, // bytes queued to be written; Redis' own limit of one value
+};
+
+// --- rlink_uv.c: one socket -----------------------------------------------------------------
+
+struct rsock {
+    struct rlink *link;
+    redisAsyncContext *ctx; // NULL once hiredis has freed it
+    uv_poll_t poll;
+    int mask;           // what poll waits for now
+    bool connected;     // the socket itself; a greeting or a TLS handshake may be under way
+    bool busy;          // hiredis is on the stack
+    bool doomed;        // let go while busy: to be freed as soon as hiredis has returned
+    bool queueing;      // a command is being added, so hiredis' wish to write may wait for "soon"
+    bool flush_due;     // something was queued since the last write
+    bool stuck;         // the kernel's buffer was full: the next room in it is a sign of life
+    size_t pending;     // answers due
+    struct ssl_st *tls; // owned by hiredis; NULL without TLS
+};
+
+// rsock_open connects to a literal address, or to a unix socket where port is 0. ERR_CONNECT or
+// ERR_NOMEM with the reason in ret_why.
+int rsock_open(struct rlink *l, const char *where, int port, struct rsock **ret, char *ret_why,
+               size_t why_room) MUST_CHECK;
+// rsock_drop lets the socket go: nothing of it is heard again. It closes and frees itself.
+void rsock_drop(struct rsock *s);
+// rsock_send queues a command, whose fn begins with rsock_of. ERR_TOO_BIG, or ERR_LINK_DOWN where
+// hiredis takes no more.
+int rsock_send(struct rsock *s, redisCallbackFn *fn, void *arg, int argc, const char **argv,
+               const size_t *lens) MUST_CHECK;
+void rsock_flush(struct rsock *s); // writes what was queued since the last time
+// rsock_of gives the socket a reply is for: NULL where it was let go, is dying, or has just been
+// given up because more was answered than had been asked.
+struct rsock *rsock_of(const redisAsyncContext *ctx, const void *reply);
+bool rsock_talks_to_itself(const struct rsock *s); // TCP's simultaneous open with our own port
+
+// --- rlink_tls.c, or rlink_notls.c ----------------------------------------------------------
+
+// rtls_start begins the handshake on a connected socket; on failure the reason is in ret_why.
+int rtls_start(struct rsock *s, char *ret_why, size_t why_room) MUST_CHECK;
+void rtls_before_io(struct rsock *s);         // clears OpenSSL's list of errors
+bool rtls_wants_write(const struct rsock *s); // a write was cut short and waits for room
+// rtls_explain puts a better reason than hiredis' own into ret_why, where it knows one.
+void rtls_explain(const struct rsock *s, char *ret_why, size_t why_room);
+
+// --- rlink_dial.c ---------------------------------------------------------------------------
+
+struct rlookup;
+
+struct rdial {
+    char host[RLINK_HOST_MAX];
+    int port;
+    char addrs[RDIAL_ADDRS_MAX][RDIAL_ADDR_BYTES];
+    int count, next;
+    struct rlookup *lookup; // under way, or NULL
+};
+
+void rdial_start(struct rlink *l, const char *host, int port);
+bool rdial_has_more(const struct rlink *l); // an address of this name is left to try
+void rdial_next(struct rlink *l);
+void rdial_stop(struct rlink *l); // lets a lookup go
+// rdial_where writes "host:port" or the socket's path.
+void rdial_where(const struct rlink *l, char *ret, size_t room);
+
+// --- rlink_sentinel.c -----------------------------------------------------------------------
+
+struct rsentinel_addr {
+    char host[RLINK_HOST_MAX];
+    int port;
+};
+
+struct rsentinel {
+    struct rsentinel_addr
+        list[RSENTINEL_MAX]; // whom to ask, in this order; the last that knew is first
+    int count, asked;
+    struct rsentinel_addr master;
+    bool asking; // the socket leads to a Sentinel
+    bool authed; // the password was sent to it already
+};
+
+void rsentinel_init(struct rlink *l);
+void rsentinel_begin(struct rlink *l);
+bool rsentinel_has_more(const struct rlink *l);
+void rsentinel_next(struct rlink *l);
+void rsentinel_ask(struct rlink *l); // the socket is connected
+
+// --- rlink_greet.c --------------------------------------------------------------------------
+
+// rgreet_start sends AUTH, SELECT, CLIENT SETNAME, ROLE and PING as needed; it ends in rlink_up or
+// rlink_lost.
+void rgreet_start(struct rlink *l);
+// rgreet_auth sends the URL's user and password.
+int rgreet_auth(struct rlink *l, redisCallbackFn *fn, void *arg) MUST_CHECK;
+// rgreet_refusal puts "WHAT was refused: text of Redis" into ret; never with the password.
+void rgreet_refusal(const struct rlink *l, const char *what, const struct reply *r, char *ret,
+                    size_t room);
+
+// --- rlink.c --------------------------------------------------------------------------------
+
+struct rlink {
+    uv_loop_t *loop;
+    const struct rurl *url; // borrowed
+    int64_t connect_timeout_ms, patience_ms, backoff_cap_ms;
+    char client_name[RLINK_NAME_MAX];
+    void (*on_state)(struct rlink *l, enum rlink_state state, const char *why, void *arg);
+    void *arg;
+
+    enum rlink_state state;
+    struct rsock *sock; // NULL while there is none
+    struct rcalls calls;
+    struct rdial dial;
+    struct rsentinel sentinel;
+
+    uv_timer_t timer; // DOWN: next try. CONNECTING, GREETING: time-out. UP: patience
+    uv_idle_t idle;   // "soon": runs once, on the loop's next turn
+    int handles;      // not yet closed; the last one frees the link
+    void (*next_step)(struct rlink *l); // to be taken soon, or NULL
+
+    int tries;            // since the link was last up for long; sets the backoff
+    uint64_t up_ms;       // when it came up
+    uint64_t heard_ms;    // last sign of life of the other side
+    uint64_t answered_ms; // last answer to a call
+    uint64_t watch_ms;    // when the timer looks at the oldest call's patience; 0 = not set
+    bool doubted;         // patience is over; one more turn of the loop is granted
+    bool told_down;       // on_state knows
+    bool tell_down;       // on_state is to be told soon, with first_why
+    uint64_t calls_made;
+    char why[RLINK_WHY_MAX], first_why[RLINK_WHY_MAX];
+
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+void rlink_soon(struct rlink *l);
+void rlink_arm(struct rlink *l, int64_t after_ms); // the timer
+void rlink_connected(struct rlink *l);             // the socket is
+void rlink_gone(struct rlink *l, const char *why); // the socket broke by itself
+void rlink_heard(struct rlink *l);
+// This address failed; others may be left. The reason is in words.
+void rlink_try_failed(struct rlink *l, const char *fmt, ...) PRINTF(2, 3);
+void rlink_up(struct rlink *l);
+// Down, and a new try after the backoff.
+void rlink_lost(struct rlink *l, const char *fmt, ...) PRINTF(2, 3);
+void rlink_handle_closed(struct rlink *l);
+
+#endif
