@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-// clang-format on
 
 // A row of a test table: a sentence about behaviour, and the function that proves it.
 #define TAP(sentence, fn) {sentence, fn, NULL, NULL, NULL}
+// clang-format on
 
 #endif
