@@ -17,7 +17,7 @@ static void take_one(struct rsentinel *n, const char *at, size_t len)
         return;
     int host_len = (int)(colon - at) - (bracket ? 2 : 0);
     snprintf(n->list[n->count].host, RLINK_HOST_MAX, "%.*s", host_len, at + bracket);
-    n->list[n->count++].port = atoi(colon + 1);
+    n->list[n->count++].port = (int)strtol(colon + 1, NULL, 10);
 }
 
 void rsentinel_init(struct rlink *l)

@@ -22,7 +22,8 @@ int probe_order;
 int probe_slack(void)
 {
     const char *slack = getenv("PENSTOCK_TEST_SLACK");
-    return slack && atoi(slack) > 0 ? atoi(slack) : 1;
+    long times = slack ? strtol(slack, NULL, 10) : 1;
+    return times > 0 ? (int)times : 1;
 }
 
 static void on_tick(uv_timer_t *t)
@@ -128,12 +129,13 @@ static void on_answer(int err, const struct reply *reply, void *arg)
 
 int probe_try(struct probe *p, struct answer *a, int64_t patience_ms, const char *words)
 {
-    char copy[256];
+    char copy[256], *rest;
     const char *argv[WORDS_MAX];
     size_t lens[WORDS_MAX];
     int argc = 0;
     snprintf(copy, sizeof copy, "%s", words);
-    for (char *at = strtok(copy, " "); at && argc < WORDS_MAX; at = strtok(NULL, " ")) {
+    for (char *at = strtok_r(copy, " ", &rest); at && argc < WORDS_MAX;
+         at = strtok_r(NULL, " ", &rest)) {
         argv[argc] = at;
         lens[argc++] = strlen(at);
     }

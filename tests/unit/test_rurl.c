@@ -10,6 +10,7 @@
 #include "common/base/err.h"
 #include "common/redis/rurl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct good {
@@ -38,15 +39,18 @@ static const struct good goods[] = {
      {.host = "127.0.0.1", .port = 6379, .user = "me", .password = "pw"}},
     {"rediss://h", "rediss://h:6379", {.kind = RURL_TLS, .host = "h", .port = 6379}},
     {"rediss://h/1?ca=/e/a%20b.pem&cert=c&key=k@y", "rediss://h:6379/1",
-     {.kind = RURL_TLS, .host = "h", .port = 6379, .db = 1, .ca = "/e/a b.pem", .cert = "c", .key = "k@y"}},
-    {"unix:///run/redis.sock", "unix:///run/redis.sock", {.kind = RURL_UNIX, .host = "/run/redis.sock"}},
+     {.kind = RURL_TLS, .host = "h", .port = 6379, .db = 1, .ca = "/e/a b.pem", .cert = "c",
+      .key = "k@y"}},
+    {"unix:///run/redis.sock", "unix:///run/redis.sock",
+     {.kind = RURL_UNIX, .host = "/run/redis.sock"}},
     {"unix:///run/a@b/r.sock?db=2", "unix:///run/a@b/r.sock?db=2",
      {.kind = RURL_UNIX, .host = "/run/a@b/r.sock", .db = 2}},
     {"unix://me:pw@/run/a@b", "unix:///run/a@b",
      {.kind = RURL_UNIX, .host = "/run/a@b", .user = "me", .password = "pw"}},
     {"redis+sentinel://a/m", "redis+sentinel://a:26379/m",
      {.kind = RURL_SENTINEL, .host = "a:26379", .master = "m"}},
-    {"redis+sentinel://me:pw@a:1,[::1],b.c:3/my-master/4", "redis+sentinel://a:1,[::1]:26379,b.c:3/my-master/4",
+    {"redis+sentinel://me:pw@a:1,[::1],b.c:3/my-master/4",
+     "redis+sentinel://a:1,[::1]:26379,b.c:3/my-master/4",
      {.kind = RURL_SENTINEL, .host = "a:1,[::1]:26379,b.c:3", .master = "my-master", .db = 4,
       .user = "me", .password = "pw"}},
 };
@@ -72,7 +76,8 @@ static const struct {
     {"redis://h/65536", "redis-url: the database is not a number"},
     {"redis://h?db=x", "redis-url: the database is not a number"},
     {"redis://h?dbb=1", "redis-url: there is an unknown parameter after the ?; known are db,"},
-    {"redis://h?ca=x", "redis-url: ca, cert and key are for TLS; write rediss://host:6379/0?ca=FILE"},
+    {"redis://h?ca=x",
+     "redis-url: ca, cert and key are for TLS; write rediss://host:6379/0?ca=FILE"},
     {"rediss://h?cert=x", "redis-url: cert and key go together; give both, or neither"},
     {"redis://:a%4@h", "redis-url: a % in the password lacks its two hex digits"},
     {"redis://a%00b:x@h", "redis-url: a % in the user lacks its two hex digits, or they are 00"},
@@ -89,10 +94,12 @@ static const struct {
 
 // Ways to write a URL wrongly in which the secret ends up where something else belongs.
 static const char *const leaks[] = {
-    "redis://:hunter2", "redis://:31337", "redis://me:hunter2", "redis://:hun/ter2@h", "redis://:hunter2@h:bad",
-    "redis://:hunter2?@h", "redis://me:hunter2@h/x", "redis://hunter2@h:1:2", "hunter2@h", "redis://h/hunter2@h",
-    "redis://h?hunter2=1", "rediss://h?key=hunter2", "redis://:hunter2%@h", "unix://hunter2/x", "redis://:313373@",
-    "redis+sentinel://:hunter2@a", "redis://me:3133731337",
+    "redis://:hunter2",       "redis://:31337",          "redis://me:hunter2",
+    "redis://:hun/ter2@h",    "redis://:hunter2@h:bad",  "redis://:hunter2?@h",
+    "redis://me:hunter2@h/x", "redis://hunter2@h:1:2",   "hunter2@h",
+    "redis://h/hunter2@h",    "redis://h?hunter2=1",     "rediss://h?key=hunter2",
+    "redis://:hunter2%@h",    "unix://hunter2/x",        "redis://:313373@",
+    "redis://me:3133731337",  "redis+sentinel://:hunter2@a",
 };
 // clang-format on
 
@@ -166,7 +173,7 @@ static void each_part_has_its_ceiling(void **state)
             size_t len = most[i] + more, at = (size_t)(hole - forms[i]);
             memcpy(text, forms[i], at);
             memset(text + at, 'a', len);
-            strcpy(text + at + len, hole + 2);
+            snprintf(text + at + len, sizeof text - at - len, "%s", hole + 2);
             assert_int_equal(rurl_parse(text, &got, why, sizeof why), more ? ERR_BAD_CONF : 0);
         }
     }
