@@ -47,8 +47,8 @@ int scan_check(const char *text, size_t len, int depth_max, const char **ret_why
 struct scan_value scan_root(const char *text, size_t len); // the text's one value, no blanks around
 // scan_members / scan_items walk an object / an array: start with *pos = 0, stop at false. A walk
 // is linear in the bytes of the object or array, whatever is inside.
-bool scan_members(struct scan_value object, size_t *pos, struct scan_member *ret);
-bool scan_items(struct scan_value array, size_t *pos, struct scan_value *ret);
+static inline bool scan_members(struct scan_value object, size_t *pos, struct scan_member *ret);
+static inline bool scan_items(struct scan_value array, size_t *pos, struct scan_value *ret);
 // scan_key_is compares after undoing escapes: "\u0069d" is "id". key: at most 64 bytes.
 bool scan_key_is(const struct scan_member *m, const char *key);
 // scan_get finds the first member of that name (scan_key_is); false where there is none or where v
@@ -69,5 +69,20 @@ bool scan_int(struct scan_value v, int64_t *ret);
 // scan_num reads a number that a finite double can stand for (1e400 does not count). It expects the
 // C locale's decimal point, which a program has unless it calls setlocale.
 bool scan_num(struct scan_value v, double *ret);
+
+// The steps behind scan_members and scan_items. These two are inline because a scan_value passed
+// through memory at every step costs as much as the step.
+bool scan_member_at(struct span object, size_t *pos, struct scan_member *ret);
+bool scan_item_at(struct span array, size_t *pos, struct scan_value *ret);
+
+static inline bool scan_members(struct scan_value object, size_t *pos, struct scan_member *ret)
+{
+    return object.type == SCAN_OBJECT && scan_member_at(object.raw, pos, ret);
+}
+
+static inline bool scan_items(struct scan_value array, size_t *pos, struct scan_value *ret)
+{
+    return array.type == SCAN_ARRAY && scan_item_at(array.raw, pos, ret);
+}
 
 #endif

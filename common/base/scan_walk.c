@@ -103,11 +103,9 @@ struct scan_value scan_root(const char *text, size_t len)
     return value_between(p, end);
 }
 
-bool scan_members(struct scan_value object, size_t *pos, struct scan_member *ret)
+bool scan_member_at(struct span object, size_t *pos, struct scan_member *ret)
 {
-    if (object.type != SCAN_OBJECT)
-        return false;
-    const uint8_t *start = (const uint8_t *)object.raw.at, *end = start + object.raw.len - 1;
+    const uint8_t *start = (const uint8_t *)object.at, *end = start + object.len - 1;
     const uint8_t *p = skip_between(start + (*pos ? *pos : 1), end, ',');
     if (p >= end)
         return false;
@@ -122,11 +120,9 @@ bool scan_members(struct scan_value object, size_t *pos, struct scan_member *ret
     return true;
 }
 
-bool scan_items(struct scan_value array, size_t *pos, struct scan_value *ret)
+bool scan_item_at(struct span array, size_t *pos, struct scan_value *ret)
 {
-    if (array.type != SCAN_ARRAY)
-        return false;
-    const uint8_t *start = (const uint8_t *)array.raw.at, *end = start + array.raw.len - 1;
+    const uint8_t *start = (const uint8_t *)array.at, *end = start + array.len - 1;
     const uint8_t *p = skip_between(start + (*pos ? *pos : 1), end, ',');
     if (p >= end)
         return false;

@@ -10,7 +10,7 @@ struct job_field;
 struct job_kind {
     const char *allowed; // "an object"; NULL = an integer, whose row has the bounds
     // read puts the value into the job. NULL, or what is wrong with it: "is empty".
-    const char *(*read)(const struct job_field *f, struct scan_value v, struct job *j);
+    const char *(*read)(const struct job_field *f, const struct scan_value *v, struct job *j);
 };
 
 // One row: a field, at the top level or inside `request`.
@@ -78,6 +78,6 @@ extern const struct job_field job_fields[JOB_FIELDS];
 extern const struct job_field job_inner_fields[JOB_INNER_FIELDS];
 
 // job_wrong_type says what a value is instead of what it should be: "is an array".
-const char *job_wrong_type(struct scan_value v);
+const char *job_wrong_type(const struct scan_value *v);
 
 #endif

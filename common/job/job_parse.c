@@ -118,7 +118,7 @@ static void read_member(struct reading *r, const struct scan_member *m)
         return;
     }
     r->seen |= bit;
-    const char *wrong = f->kind->read(f, m->value, r->job);
+    const char *wrong = f->kind->read(f, &m->value, r->job);
     if (wrong)
         refuse_value(r, "", f, wrong);
 }
@@ -138,7 +138,7 @@ static void read_inner_member(struct reading *r, const struct scan_member *m, ui
         return;
     }
     *seen |= bit;
-    const char *wrong = f->kind->read(f, m->value, r->job);
+    const char *wrong = f->kind->read(f, &m->value, r->job);
     if (wrong)
         refuse_value(r, "request.", f, wrong);
 }
@@ -226,7 +226,7 @@ static void read_root(struct reading *r, struct scan_value root)
 {
     struct scan_member m;
     if (root.type != SCAN_OBJECT) {
-        refuse(r, "", "the payload %s; a job is an object", job_wrong_type(root));
+        refuse(r, "", "the payload %s; a job is an object", job_wrong_type(&root));
         return;
     }
     for (size_t pos = 0; scan_members(root, &pos, &m);)
