@@ -34,8 +34,7 @@ const struct conf_row conf_rows[] = {
     {.name = "PENSTOCK_REDIS_URL", .flag = "redis-url", TEXT(redis_url, "URL"), .group = "Redis",
      .initial = "redis://127.0.0.1:6379", .check = conf_check_redis_url, .hidden = true,
      .who = BOTH,
-     .help = "Redis: redis://, rediss://, redis+sentinel:// or unix://. A cluster is found out by "
-             "asking"},
+     .help = "Redis: redis://, rediss://, redis+sentinel:// or unix://"},
     {.name = "PENSTOCK_PREFIX", .flag = "prefix", TEXT(prefix, "TEXT"), .initial = "penstock",
      .check = conf_check_prefix, .who = BOTH, .help = "What every key's name begins with"},
     {.name = "PENSTOCK_QUEUES", .flag = "queues", TEXT(queues, "LIST"), .initial = "default",
