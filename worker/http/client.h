@@ -8,10 +8,10 @@
 #ifndef PENSTOCK_HTTP_CLIENT_H
 #define PENSTOCK_HTTP_CLIENT_H
 
+#include "worker/http/message.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include "worker/http/message.h"
 
 struct uv_loop_s;
 struct http_client;
@@ -28,7 +28,8 @@ struct http_options {
     int calls_max;                 // most calls under way at once: sizes the pools
 };
 
-typedef void (*http_cb)(struct http_answer *answer, void *arg); // the answer is borrowed until return
+typedef void (*http_cb)(struct http_answer *answer,
+                        void *arg); // the answer is borrowed until return
 
 int http_client_new(struct uv_loop_s *loop, const struct http_options *opt,
                     struct http_client **ret) MUST_CHECK;

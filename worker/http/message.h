@@ -2,10 +2,10 @@
 #ifndef PENSTOCK_HTTP_MESSAGE_H
 #define PENSTOCK_HTTP_MESSAGE_H
 
+#include "common/base/strbuf.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-#include "common/base/strbuf.h"
 
 enum { HTTP_HEADERS_MAX = 128, HTTP_HEADER_BYTES_MAX = 32 * 1024 };
 
