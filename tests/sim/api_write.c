@@ -41,8 +41,7 @@ static void add_common(struct sim *s, struct call *call, struct strbuf *out)
     strbuf_add_str(out,
                    "\r\nserver: cloudflare\r\nvia: 1.1 google\r\ncf-cache-status: DYNAMIC\r\n");
     if (call->gate)
-        strbuf_add_fmt(out, "anthropic-organization-id: 5e0f1a52-0000-4000-8000-%012x\r\n",
-                       call->gate->org);
+        strbuf_add_str(out, call->gate->org_line);
     if (!call->keep_alive)
         strbuf_add_str(out, "connection: close\r\n");
 }

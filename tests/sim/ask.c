@@ -88,11 +88,17 @@ static size_t head_of(struct span raw)
     return good;
 }
 
-// keep_chars shortens UTF-8 text to so many characters.
+// keep_chars shortens UTF-8 text to so many characters. Plain ASCII goes by eight bytes at a time.
 static size_t keep_chars(struct span s, size_t most)
 {
     size_t chars = 0, i = 0;
-    for (; i < s.len; i++)
+    uint64_t word;
+    for (; i + sizeof word <= MIN(s.len, most); i += sizeof word) {
+        memcpy(&word, s.at + i, sizeof word);
+        if (word & 0x8080808080808080u)
+            break;
+    }
+    for (chars = i; i < s.len; i++)
         if ((s.at[i] & 0xC0) != 0x80 && chars++ == most)
             break;
     return i;
@@ -101,12 +107,13 @@ static size_t keep_chars(struct span s, size_t most)
 static void take_prompt(struct scan_value v, struct ask *a)
 {
     struct span plain = {v.raw.at + 1, v.raw.len - 2};
-    size_t raw_len = head_of(plain);
-    if (!memchr(plain.at, '\\', raw_len)) {
-        plain.len = raw_len;
-        a->prompt = (struct span){plain.at, keep_chars(plain, ASK_PROMPT_CHARS)};
+    struct span head = {plain.at, MIN(plain.len, (size_t)ASK_PROMPT_BYTES)};
+    if (!memchr(head.at, '\\', head.len)) { // the usual case: nothing to undo
+        head.len = keep_chars(head, ASK_PROMPT_CHARS);
+        a->prompt = head;
         return;
     }
+    size_t raw_len = head_of(plain);
     char quoted[HEAD_RAW_BYTES + ESCAPE_U_BYTES + 2];
     struct strbuf text;
     strbuf_init(&text, sizeof quoted);
@@ -137,29 +144,47 @@ static bool first_text(struct scan_value content, struct scan_value *ret)
     return false;
 }
 
+// read_message verifies one message; *ret_last is the text of the latest user message so far.
+static int read_message(struct scan_value item, int n, struct scan_value *ret_last,
+                        char why[ASK_WHY_BYTES])
+{
+    struct scan_value role = {.raw = {NULL, 0}}, content = role, text;
+    struct scan_member m;
+    struct span who = {NULL, 0};
+    size_t pos = 0;
+    while (item.type == SCAN_OBJECT && scan_members(item, &pos, &m)) {
+        if (span_is(m.key, "role"))
+            role = m.value;
+        else if (span_is(m.key, "content"))
+            content = m.value;
+    }
+    if (!is_there(role) || !scan_str(role, &who)) {
+        snprintf(why, ASK_WHY_BYTES, "messages.%d.role: Field required", n);
+        return ERR_BAD_JSON;
+    }
+    if (!is_there(content) || (content.type != SCAN_STRING && content.type != SCAN_ARRAY)) {
+        snprintf(why, ASK_WHY_BYTES, "messages.%d.content: Field required", n);
+        return ERR_BAD_JSON;
+    }
+    if (!span_is(who, "user") && !span_is(who, "assistant") && !span_is(who, "system")) {
+        snprintf(why, ASK_WHY_BYTES, "messages: Unexpected role \"%.*s\"",
+                 (int)MIN(who.len, (size_t)40), who.at);
+        return ERR_BAD_JSON;
+    }
+    if (span_is(who, "user") && first_text(content, &text))
+        *ret_last = text;
+    return 0;
+}
+
 static int read_messages(struct scan_value list, struct ask *a, char why[ASK_WHY_BYTES])
 {
-    struct scan_value item, role, content, text, last = {.raw = {NULL, 0}};
+    struct scan_value item, last = {.raw = {NULL, 0}};
     size_t pos = 0;
     int n = 0;
     for (; scan_items(list, &pos, &item); n++) {
-        struct span who;
-        if (item.type != SCAN_OBJECT || !scan_get(item, "role", &role) || !scan_str(role, &who)) {
-            snprintf(why, ASK_WHY_BYTES, "messages.%d.role: Field required", n);
-            return ERR_BAD_JSON;
-        }
-        if (!scan_get(item, "content", &content) ||
-            (content.type != SCAN_STRING && content.type != SCAN_ARRAY)) {
-            snprintf(why, ASK_WHY_BYTES, "messages.%d.content: Field required", n);
-            return ERR_BAD_JSON;
-        }
-        if (!span_is(who, "user") && !span_is(who, "assistant") && !span_is(who, "system")) {
-            snprintf(why, ASK_WHY_BYTES, "messages: Unexpected role \"%.*s\"",
-                     (int)MIN(who.len, (size_t)40), who.at);
-            return ERR_BAD_JSON;
-        }
-        if (span_is(who, "user") && first_text(content, &text))
-            last = text;
+        int err = read_message(item, n, &last, why);
+        if (err)
+            return err;
     }
     if (n == 0)
         return wrong(why, "messages: at least one message is required");

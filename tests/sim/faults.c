@@ -89,7 +89,7 @@ int fault_rates_parse(const char *text, struct fault_rates *ret)
     char copy[512], *rest = copy, *part;
     if (strlen(text) >= sizeof copy)
         return ERR_BAD_CONF;
-    strcpy(copy, strcmp(text, "none") == 0 ? "" : text);
+    snprintf(copy, sizeof copy, "%s", strcmp(text, "none") == 0 ? "" : text);
     double sum = 0;
     while ((part = strsep(&rest, ",")))
         if (*part && read_rate(part, &r))

@@ -25,7 +25,7 @@ void ledger_init(struct ledger *l)
     l->accounts = must(ACCOUNTS_MAX, sizeof *l->accounts);
     l->counts = must(MODELS_MAX, sizeof *l->counts);
     l->gates = must(GATES_MAX, sizeof *l->gates);
-    strcpy(l->accounts[0].name, "other");
+    memcpy(l->accounts[0].name, "other", sizeof "other");
 }
 
 void ledger_fini(struct ledger *l)
@@ -52,7 +52,7 @@ static void describe(struct ledger *l, const struct settings *s, uint32_t number
              (unsigned)(hash_bytes(key, strlen(key), 1) & 0xFFFFFF));
     for (int i = 0; i < s->key_count; i++)
         if (strcmp(s->keys[i].secret, key) == 0) {
-            strcpy(a->name, s->keys[i].name);
+            memcpy(a->name, s->keys[i].name, sizeof a->name);
             org = s->keys[i].org;
             a->known = true;
         }
@@ -152,6 +152,8 @@ struct gate *ledger_gate(struct ledger *l, const struct settings *s, uint32_t ac
     g->org = pair[0];
     g->group = pair[1];
     g->since_us = now_us;
+    snprintf(g->org_line, sizeof g->org_line,
+             "anthropic-organization-id: 5e0f1a52-0000-4000-8000-%012x\r\n", g->org);
     struct quota q = quota_of(l, s, g->group);
     limiter_init(&g->limiter, &q, now_us);
     return g;
@@ -185,6 +187,7 @@ static void reset_gate(struct ledger *l, const struct settings *s, struct gate *
         fresh.told_us = g->told_us;
         fresh.told_at_us = g->told_at_us;
     }
+    memcpy(fresh.org_line, g->org_line, sizeof fresh.org_line);
     *g = fresh;
 }
 

@@ -25,6 +25,7 @@ struct model_count {
 struct gate {
     struct limiter limiter;
     uint32_t org, group;
+    char org_line[80]; // the header line that names the organisation
     uint64_t since_us; // made, or its buckets reset, then
     uint64_t requests, accepted;
     uint64_t refused[DIM_COUNT], refused_ramp;

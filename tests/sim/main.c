@@ -70,6 +70,15 @@ static void announce(const struct server *v)
     fflush(stdout);
 }
 
+static void sum_up(const struct sim *s)
+{
+    const struct stats *t = &s->stats;
+    if (!s->set.quiet)
+        printf("penstock-sim: %llu requests, %llu accepted, %llu over the quota, %llu too early\n",
+               (unsigned long long)t->requests, (unsigned long long)t->accepted,
+               (unsigned long long)t->refused, (unsigned long long)t->early);
+}
+
 static int serve(struct program *p)
 {
     char why[WHY_MAX_BYTES] = "";
@@ -82,6 +91,8 @@ static int serve(struct program *p)
         announce(&p->server);
     }
     uv_run(&p->loop, UV_RUN_DEFAULT);
+    if (!err)
+        sum_up(&p->sim);
     server_fini(&p->server);
     return err;
 }

@@ -1,305 +1,99 @@
 #include "tests/sim/settings.h"
 
 #include "common/base/err.h"
+#include "tests/sim/option.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-struct option {
-    const char *name, *arg, *help;
-    int (*set)(struct settings *s, const struct option *o, const char *value);
-    void (*show)(const struct settings *s, const struct option *o, struct strbuf *out);
-    size_t at;                // where in struct settings
-    size_t room;              // of a text
-    double min, max;          // of a number
-    const char *const *words; // of a choice
-    bool at_start;            // cannot change at run time
-};
-
-static void *field(const struct settings *s, const struct option *o)
-{
-    return (char *)s + o->at;
-}
-
-static int set_number(struct settings *s, const struct option *o, const char *value)
-{
-    char *end;
-    double x = strtod(value, &end);
-    if (end == value || *end || !(x >= o->min && x <= o->max))
-        return ERR_BAD_CONF;
-    memcpy(field(s, o), &x, sizeof x);
-    return 0;
-}
-
-static void show_number(const struct settings *s, const struct option *o, struct strbuf *out)
-{
-    double x;
-    memcpy(&x, field(s, o), sizeof x);
-    strbuf_add_fmt(out, "%.15g", x);
-}
-
-static int set_switch(struct settings *s, const struct option *o, const char *value)
-{
-    bool on = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
-    if (!on && strcmp(value, "false") != 0 && strcmp(value, "0") != 0)
-        return ERR_BAD_CONF;
-    *(bool *)field(s, o) = on;
-    return 0;
-}
-
-static void show_switch(const struct settings *s, const struct option *o, struct strbuf *out)
-{
-    strbuf_add_str(out, *(bool *)field(s, o) ? "true" : "false");
-}
-
-static int set_text(struct settings *s, const struct option *o, const char *value)
-{
-    if (strlen(value) >= o->room)
-        return ERR_BAD_CONF;
-    strcpy(field(s, o), value);
-    return 0;
-}
-
-static void show_text(const struct settings *s, const struct option *o, struct strbuf *out)
-{
-    strbuf_add_str(out, field(s, o));
-}
-
-// A choice is an enum, which is kept as an int.
-static int set_choice(struct settings *s, const struct option *o, const char *value)
-{
-    for (int i = 0; o->words[i]; i++)
-        if (strcmp(o->words[i], value) == 0) {
-            memcpy(field(s, o), &i, sizeof i);
-            return 0;
-        }
-    return ERR_BAD_CONF;
-}
-
-static void show_choice(const struct settings *s, const struct option *o, struct strbuf *out)
-{
-    int i;
-    memcpy(&i, field(s, o), sizeof i);
-    strbuf_add_str(out, o->words[i]);
-}
-
-static int set_spread(struct settings *s, const struct option *o, const char *value)
-{
-    return spread_parse(value, field(s, o));
-}
-
-static void show_spread(const struct settings *s, const struct option *o, struct strbuf *out)
-{
-    spread_show(field(s, o), out);
-}
-
-static int set_fail(struct settings *s, const struct option *o, const char *value)
-{
-    return fault_rates_parse(value, field(s, o));
-}
-
-static void show_fail(const struct settings *s, const struct option *o, struct strbuf *out)
-{
-    fault_rates_show(field(s, o), out);
-}
-
-// "spend_limit" or "spend_limit@ACCOUNT"
-static int set_trouble(struct settings *s, const struct option *o, const char *value)
-{
-    char word[sizeof s->trouble] = "";
-    size_t len = strcspn(value, "@");
-    const char *account = value[len] ? value + len + 1 : "";
-    (void)o;
-    if (len >= sizeof word || strlen(account) > NAME_MAX_BYTES)
-        return ERR_BAD_CONF;
-    memcpy(word, value, len);
-    if (strcmp(word, "none") != 0 && !trouble_find(word))
-        return ERR_BAD_CONF;
-    strcpy(s->trouble, word);
-    strcpy(s->trouble_account, account);
-    return 0;
-}
-
-static void show_trouble(const struct settings *s, const struct option *o, struct strbuf *out)
-{
-    (void)o;
-    strbuf_add_str(out, s->trouble);
-    if (s->trouble_account[0])
-        strbuf_add_fmt(out, "@%s", s->trouble_account);
-}
-
-// NAME=VALUE[,org=ORG]
-static int set_key(struct settings *s, const struct option *o, const char *value)
-{
-    (void)o;
-    struct known_key k = {.name = ""};
-    if (strcmp(value, "none") == 0) {
-        s->key_count = 0;
-        return 0;
-    }
-    int got = sscanf(value, "%64[^=,]=%192[^,],org=%64s", k.name, k.secret, k.org);
-    if (got < 2 || s->key_count == KEYS_MAX)
-        return ERR_BAD_CONF;
-    if (got == 2)
-        strcpy(k.org, k.name);
-    s->keys[s->key_count++] = k;
-    return 0;
-}
-
-static void show_key(const struct settings *s, const struct option *o, struct strbuf *out)
-{
-    (void)o;
-    for (int i = 0; i < s->key_count; i++)
-        strbuf_add_fmt(out, "%s%s", i ? "," : "", s->keys[i].name);
-}
-
-static const char *const dim_words[] = {"rpm", "itpm", "otpm"};
-
-static int read_limit_part(char *part, struct model_limit *m)
-{
-    char *equals = strchr(part, '='), *end;
-    if (!equals)
-        return ERR_BAD_CONF;
-    *equals = '\0';
-    double x = strtod(equals + 1, &end);
-    if (end == equals + 1 || *end || !(x >= 0 && x < 1e15))
-        return ERR_BAD_CONF;
-    for (int d = 0; d < DIM_COUNT; d++)
-        if (strcmp(part, dim_words[d]) == 0) {
-            m->per_min[d] = x;
-            return 0;
-        }
-    return ERR_BAD_CONF;
-}
-
-// MODEL:rpm=..,itpm=..,otpm=.. ; the model's name may hold colons, so the last one counts.
-static int read_limit(struct settings *s, char *text)
-{
-    struct model_limit m = {.per_min = {-1, -1, -1}};
-    char *colon = strrchr(text, ':'), *rest, *part;
-    if (!colon || colon == text || colon - text > MODEL_MAX_BYTES)
-        return ERR_BAD_CONF;
-    memcpy(m.model, text, (size_t)(colon - text));
-    rest = colon + 1;
-    while ((part = strsep(&rest, ",")))
-        if (read_limit_part(part, &m))
-            return ERR_BAD_CONF;
-    int i = 0;
-    while (i < s->limit_count && strcmp(s->limits[i].model, m.model) != 0)
-        i++;
-    if (i == LIMITS_MAX)
-        return ERR_BAD_CONF;
-    s->limits[i] = m;
-    s->limit_count = MAX(s->limit_count, i + 1);
-    return 0;
-}
-
-static int set_limit(struct settings *s, const struct option *o, const char *value)
-{
-    (void)o;
-    char copy[4096], *rest = copy, *part;
-    if (strlen(value) >= sizeof copy)
-        return ERR_BAD_CONF;
-    strcpy(copy, value);
-    while ((part = strsep(&rest, ";"))) {
-        if (strcmp(part, "none") == 0)
-            s->limit_count = 0;
-        else if (read_limit(s, part))
-            return ERR_BAD_CONF;
-    }
-    return 0;
-}
-
-// It starts with "none;", so that reading it back leaves exactly these.
-static void show_limit(const struct settings *s, const struct option *o, struct strbuf *out)
-{
-    (void)o;
-    strbuf_add_str(out, "none");
-    for (int i = 0; i < s->limit_count; i++) {
-        const char *comma = ":";
-        strbuf_add_fmt(out, ";%s", s->limits[i].model);
-        for (int d = 0; d < DIM_COUNT; d++) {
-            if (s->limits[i].per_min[d] < 0)
-                continue;
-            strbuf_add_fmt(out, "%s%s=%.15g", comma, dim_words[d], s->limits[i].per_min[d]);
-            comma = ",";
-        }
-    }
-}
-
-// RAMP is BASE:FACTOR or "none".
-static int set_ramp(struct settings *s, const struct option *o, const char *value)
-{
-    (void)o;
-    double base = 0, factor = 0;
-    int end = 0;
-    if (strcmp(value, "none") != 0 && (sscanf(value, "%lf:%lf%n", &base, &factor, &end) != 2 ||
-                                       value[end] || !(base > 0) || !(factor >= 0)))
-        return ERR_BAD_CONF;
-    s->quota.ramp_base = base;
-    s->quota.ramp_factor = factor;
-    return 0;
-}
-
-static void show_ramp(const struct settings *s, const struct option *o, struct strbuf *out)
-{
-    (void)o;
-    if (s->quota.ramp_base > 0)
-        strbuf_add_fmt(out, "%g:%g", s->quota.ramp_base, s->quota.ramp_factor);
-    else
-        strbuf_add_str(out, "none");
-}
 
 static const char *const header_words[] = {"anthropic", "openai", "generic", "ietf", "none", NULL};
 static const char *const retry_words[] = {"seconds", "date", "ms", "reset", "none", NULL};
 
 // clang-format off
+#define KIND(k) .set = option_set_##k, .show = option_show_##k
 #define AT(f) .at = offsetof(struct settings, f)
-#define NUMBER(f, lo, hi) .set = set_number, .show = show_number, AT(f), .min = lo, .max = hi
-#define SWITCH(f) .set = set_switch, .show = show_switch, AT(f)
-#define TEXT(f) .set = set_text, .show = show_text, AT(f), .room = sizeof(((struct settings *)0)->f)
-#define CHOICE(f, w) .set = set_choice, .show = show_choice, AT(f), .words = w
-#define MORE(what, f) .set = set_##what, .show = show_##what, AT(f)
+#define NUMBER(f, lo, hi) KIND(number), AT(f), .min = lo, .max = hi
+#define FLAG(f) KIND(flag), AT(f)
+#define TEXT(f) KIND(text), AT(f), .room = sizeof(((struct settings *)0)->f)
+#define CHOICE(f, w) KIND(choice), AT(f), .words = w
+#define MORE(kind, f) KIND(kind), AT(f)
 
 static const struct option options[] = {
-    {"listen", "ADDR:PORT", "where the API is served; port 0 = any free one", TEXT(listen), .at_start = true},
-    {"control", "ADDR:PORT", "a second address for /sim/... that an outage leaves open", TEXT(control), .at_start = true},
-    {"key", "NAME=KEY[,org=ORG]", "an account; keys of one org share its quota; repeatable", MORE(key, keys)},
-    {"require-key", NULL, "a key that --key does not know gets 401", SWITCH(require_key)},
-    {"strict-models", NULL, "a model that /v1/models does not list gets 404", SWITCH(strict_models)},
-    {"rpm", "N", "requests a minute, per account and model group; 0 = no limit", NUMBER(quota.per_min[DIM_REQUESTS], 0, 1e12)},
-    {"itpm", "N", "input tokens a minute", NUMBER(quota.per_min[DIM_INPUT], 0, 1e12)},
-    {"otpm", "N", "output tokens a minute", NUMBER(quota.per_min[DIM_OUTPUT], 0, 1e12)},
-    {"limit", "MODEL:rpm=N,...", "other limits for one model; repeatable; none = forget them", MORE(limit, limits)},
-    {"group-by-model", NULL, "every model has a quota of its own (else as the API pools them)", SWITCH(group_by_model)},
-    {"burst-s", "S", "a bucket holds this many seconds of its limit", NUMBER(quota.burst_s, 0.001, 86400)},
-    {"hidden-burst-s", "S", "a second, smaller bucket that no header shows; 0 = none", NUMBER(quota.hidden_burst_s, 0, 86400)},
-    {"fill", "0..1", "how full a new bucket is", NUMBER(quota.fill, 0, 1)},
-    {"other-user", "0..0.95", "a stranger on the same key takes this part of the refill", NUMBER(quota.stranger, 0, 0.95)},
-    {"ramp", "BASE:FACTOR", "growth limit: 429 ramp_limit_exceeded over BASE + FACTOR x the mean rate a second; none", MORE(ramp, quota.ramp_base)},
-    {"otpm-precharge", NULL, "output is reserved by max_tokens, settled at the end", SWITCH(quota.precharge)},
-    {"charge-refused", NULL, "a refused request costs one request all the same", SWITCH(quota.charge_refused)},
-    {"headers", "FAMILY", "quota headers: anthropic, openai, generic, ietf or none", CHOICE(headers, header_words)},
-    {"headers-at-answer", NULL, "they show the quota when the answer is sent, not when it was admitted", SWITCH(headers_at_answer)},
-    {"retry-after", "FORM", "how a 429 names its time: seconds, date, ms, reset or none", CHOICE(retry_form, retry_words)},
-    {"latency", "MS|SPREAD", "N, uniform:A-B, lognormal:MEDIAN:SIGMA[:MIN:MAX] or tokens:FIRST:EACH", MORE(spread, latency)},
-    {"first-byte-ms", "MS", "of a stream: when its first event comes", NUMBER(first_byte_ms, 0, 3600000)},
-    {"error-latency", "MS", "how long a refusal or an error takes", NUMBER(error_latency_ms, 0, 3600000)},
-    {"slow-ms", "MS", "how long slow-headers dribble", NUMBER(slow_ms, 0, 3600000)},
-    {"answer-tokens", "N", "output tokens of each answer; 0 = drawn by the next two", NUMBER(answer_tokens, 0, 1e6)},
-    {"out-median", "N", "median of output tokens", NUMBER(out_median, 1, 1e6)},
-    {"out-sigma", "X", "spread of output tokens (sigma of the lognormal)", NUMBER(out_sigma, 0, 5)},
-    {"answer-bytes", "N", "fill the answer's text up to this size", NUMBER(answer_bytes, 0, 16777216)},
-    {"bytes-per-token", "X", "prompt bytes that make an input token", NUMBER(bytes_per_token, 0.1, 1000)},
-    {"cache-read", "0..1", "part of the input reported as read from the cache, and free", NUMBER(cache_read, 0, 1)},
-    {"estimate-sigma", "X", "error of the input estimate that is charged at the start", NUMBER(estimate_sigma, 0, 2)},
-    {"fail", "KIND=RATE,...", "what goes wrong, and how often; none", MORE(fail, fail)},
-    {"trouble", "PRESET[@ACCOUNT]", "every request gets this account error; none", MORE(trouble, trouble)},
-    {"cloudflare-413", NULL, "too large a body is refused by a gateway's HTML", SWITCH(cloudflare_413)},
-    {"body-max-bytes", "N", "the largest body", NUMBER(body_max_bytes, 1024, 268435456)},
-    {"log-size", "N", "how many requests /sim/log remembers", NUMBER(log_size, 16, 1000000), .at_start = true},
-    {"seed", "N", "of the random numbers; 0 = another one each time", NUMBER(seed, 0, 9e15), .at_start = true},
-    {"quiet", NULL, "print nothing but the line that says where it listens", SWITCH(quiet), .at_start = true},
+    {"listen", "ADDR:PORT", "where the API is served; port 0 = any free one",
+     TEXT(listen), .at_start = true},
+    {"control", "ADDR:PORT", "a second address for /sim/... that an outage leaves open",
+     TEXT(control), .at_start = true},
+    {"key", "NAME=KEY[,org=ORG]", "an account; keys of one org share its quota; repeatable",
+     MORE(key, keys)},
+    {"require-key", NULL, "a key that --key does not know gets 401",
+     FLAG(require_key)},
+    {"strict-models", NULL, "a model that /v1/models does not list gets 404",
+     FLAG(strict_models)},
+    {"rpm", "N", "requests a minute, per account and model group; 0 = no limit",
+     NUMBER(quota.per_min[DIM_REQUESTS], 0, 1e12)},
+    {"itpm", "N", "input tokens a minute",
+     NUMBER(quota.per_min[DIM_INPUT], 0, 1e12)},
+    {"otpm", "N", "output tokens a minute",
+     NUMBER(quota.per_min[DIM_OUTPUT], 0, 1e12)},
+    {"limit", "MODEL:rpm=N,...", "other limits for one model; repeatable; none = forget them",
+     MORE(limit, limits)},
+    {"group-by-model", NULL, "every model has a quota of its own (else as the API pools them)",
+     FLAG(group_by_model)},
+    {"burst-s", "S", "a bucket holds this many seconds of its limit",
+     NUMBER(quota.burst_s, 0.001, 86400)},
+    {"hidden-burst-s", "S", "a second, smaller bucket that no header shows; 0 = none",
+     NUMBER(quota.hidden_burst_s, 0, 86400)},
+    {"fill", "0..1", "how full a new bucket is",
+     NUMBER(quota.fill, 0, 1)},
+    {"other-user", "0..0.95", "a stranger on the same key takes this part of the refill",
+     NUMBER(quota.stranger, 0, 0.95)},
+    {"ramp", "BASE:FACTOR", "growth limit: BASE + FACTOR x the mean rate a second; none",
+     MORE(ramp, quota.ramp_base)},
+    {"otpm-precharge", NULL, "output is reserved by max_tokens, settled at the end",
+     FLAG(quota.precharge)},
+    {"charge-refused", NULL, "a refused request costs one request all the same",
+     FLAG(quota.charge_refused)},
+    {"headers", "FAMILY", "quota headers: anthropic, openai, generic, ietf or none",
+     CHOICE(headers, header_words)},
+    {"headers-at-answer", NULL, "... as it is when the answer is sent, not when it was admitted",
+     FLAG(headers_at_answer)},
+    {"retry-after", "FORM", "how a 429 names its time: seconds, date, ms, reset or none",
+     CHOICE(retry_form, retry_words)},
+    {"latency", "MS|SPREAD", "N, uniform:A-B, lognormal:MEDIAN:SIGMA[:MIN:MAX], tokens:FIRST:EACH",
+     MORE(spread, latency)},
+    {"first-byte-ms", "MS", "of a stream: when its first event comes",
+     NUMBER(first_byte_ms, 0, 3600000)},
+    {"error-latency", "MS", "how long a refusal or an error takes",
+     NUMBER(error_latency_ms, 0, 3600000)},
+    {"slow-ms", "MS", "how long slow-headers dribble",
+     NUMBER(slow_ms, 0, 3600000)},
+    {"answer-tokens", "N", "output tokens of each answer; 0 = drawn by the next two",
+     NUMBER(answer_tokens, 0, 1e6)},
+    {"out-median", "N", "median of output tokens",
+     NUMBER(out_median, 1, 1e6)},
+    {"out-sigma", "X", "spread of output tokens (sigma of the lognormal)",
+     NUMBER(out_sigma, 0, 5)},
+    {"answer-bytes", "N", "fill the answer's text up to this size",
+     NUMBER(answer_bytes, 0, 16777216)},
+    {"bytes-per-token", "X", "prompt bytes that make an input token",
+     NUMBER(bytes_per_token, 0.1, 1000)},
+    {"cache-read", "0..1", "part of the input reported as read from the cache, and free",
+     NUMBER(cache_read, 0, 1)},
+    {"estimate-sigma", "X", "error of the input estimate that is charged at the start",
+     NUMBER(estimate_sigma, 0, 2)},
+    {"fail", "KIND=RATE,...", "what goes wrong, and how often; none",
+     MORE(fail, fail)},
+    {"trouble", "PRESET[@ACCOUNT]", "every request gets this account error; none",
+     MORE(trouble, trouble)},
+    {"cloudflare-413", NULL, "too large a body is refused by a gateway's HTML",
+     FLAG(cloudflare_413)},
+    {"body-max-bytes", "N", "the largest body",
+     NUMBER(body_max_bytes, 1024, 268435456)},
+    {"log-size", "N", "how many requests /sim/log remembers",
+     NUMBER(log_size, 16, 1000000), .at_start = true},
+    {"seed", "N", "of the random numbers; 0 = another one each time",
+     NUMBER(seed, 0, 9e15), .at_start = true},
+    {"quiet", NULL, "print nothing but the line that says where it listens",
+     FLAG(quiet), .at_start = true},
 };
 // clang-format on
 
@@ -370,7 +164,7 @@ void settings_show(const struct settings *s, struct strbuf *out)
         strbuf_clear(&text);
         o->show(s, o, &text);
         strbuf_add_fmt(out, "%c\"%s\":", i ? ',' : '{', o->name);
-        if (o->set == set_number || o->set == set_switch)
+        if (o->set == option_set_number || o->set == option_set_flag)
             strbuf_add_span(out, strbuf_span(&text));
         else
             strbuf_add_json(out, text.at ? text.at : "", text.len);
