@@ -78,16 +78,27 @@ static void write_text(struct strbuf *b, enum log_level level, const char *event
     strbuf_add_char(b, '\n');
 }
 
+static void write_line(struct strbuf *b, enum log_level level, const char *event,
+                       const struct log_field *fields)
+{
+    if (line_format == LOG_JSON)
+        write_json(b, level, event, fields);
+    else
+        write_text(b, level, event, fields);
+}
+
 void log_event_at(enum log_level level, const char *event, const struct log_field *fields)
 {
     if (level < least_level)
         return;
     struct strbuf b;
     strbuf_init(&b, LINE_BYTES_MAX);
-    if (line_format == LOG_JSON)
-        write_json(&b, level, event, fields);
-    else
-        write_text(&b, level, event, fields);
+    write_line(&b, level, event, fields);
+    if (strbuf_failed(&b)) { // too long a line: the event must not be lost with its fields
+        const struct log_field instead[] = {log_int("fields_dropped", 1), LOG_END};
+        strbuf_clear(&b);
+        write_line(&b, level, event, instead);
+    }
     ssize_t unused = strbuf_failed(&b) ? 0 : write(out_fd, b.at, b.len);
     (void)unused; // nowhere to report a log that cannot be written
     strbuf_fini(&b);

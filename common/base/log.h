@@ -40,7 +40,8 @@ void log_setup(enum log_level least, enum log_format format);
 void log_to(int fd);
 // log_level_parse reads "debug", "info", "warn" or "error"; -1 for anything else.
 int log_level_parse(const char *name);
-// log_event writes one line; values longer than 512 bytes are cut.
+// log_event writes one line; values longer than 512 bytes are cut. A line that would pass 8 KiB all
+// the same is written without its fields, with "fields_dropped":1 in their place.
 void log_event_at(enum log_level level, const char *event, const struct log_field *fields);
 #define log_event(level, event, ...)                                                               \
     log_event_at(level, event, (const struct log_field[]){__VA_ARGS__})

@@ -38,7 +38,7 @@ void strbuf_add_str(struct strbuf *b, const char *s);
 void strbuf_add_char(struct strbuf *b, char c);
 void strbuf_add_int(struct strbuf *b, int64_t n);
 void strbuf_add_fmt(struct strbuf *b, const char *fmt, ...) PRINTF(2, 3);
-void strbuf_add_vfmt(struct strbuf *b, const char *fmt, va_list args);
+void strbuf_add_vfmt(struct strbuf *b, const char *fmt, va_list args) PRINTF(2, 0);
 // strbuf_add_json adds bytes as a JSON string, quotes included. What is not UTF-8 becomes U+FFFD.
 void strbuf_add_json(struct strbuf *b, const char *bytes, size_t len);
 void strbuf_add_json_str(struct strbuf *b, const char *s); // NULL adds null

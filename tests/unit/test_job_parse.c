@@ -176,8 +176,8 @@ static void other_jobs_that_are_good(void **state)
         "{\"prompt\":\"x\",\"x_\":1,\"x_\\u0000\":2}",
         "{\"prompt\":\"x\",\"\\u0078_note\":1,\"x_notes\":1}",
         "\t\r\n {\"prompt\":\"x\"}\n",
-        "{\"request\":{\"messages\":[ {} ]},\"run_at\":5,\"pushed_at\":1,\"expires_at\":9,"
-        "\"timeout_ms\":9,\"max_attempts\":9,\"max_throttles\":9,\"reply_to\":\"r\",\"run\":\"r\"}",
+        "{\"request\":{\"messages\":[ {} ]},\"run_at\":5,\"pushed_at\":1,\"expires_at\":9}",
+        "{\"request\":{\"messages\":[1]},\"timeout_ms\":9,\"max_attempts\":9,\"max_throttles\":9}",
         "{\"request\":{\"messages\":[1],\"max_tokens\":10000000,\"thinking\":null,\"stop\":1}}",
     };
     (void)state;
