@@ -153,7 +153,7 @@ void gate_shut(struct pool *p, enum cause why, int64_t wait_ms, const struct out
     if (p->cause == why && until <= p->shut_until_ms + SAME_GATE_MS)
         return; // known already, here and so in Redis
     char words[320];
-    snprintf(words, sizeof words, "HTTP %d %s: %s", o->http_status, o->error_type, o->message);
+    snprintf(words, sizeof words, "HTTP %d %s: %.200s", o->http_status, o->error_type, o->message);
     p->cause = why;
     p->trouble = false;
     p->permits = 0;

@@ -22,7 +22,7 @@ static void begin(struct attempt *a)
 void settle_note(struct attempt *a, const struct outcome *o)
 {
     a->end.last_status = o->http_status;
-    snprintf(a->end.last_error, sizeof a->end.last_error, "%s%s%s",
+    snprintf(a->end.last_error, sizeof a->end.last_error, "%s%s%.180s",
              o->error_type[0] ? o->error_type : "", o->error_type[0] && o->message[0] ? ": " : "",
              o->message);
 }
