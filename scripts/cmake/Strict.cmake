@@ -16,8 +16,6 @@ add_compile_definitions(_GNU_SOURCE PENSTOCK_VERSION="${PROJECT_VERSION}")
 add_compile_options(
     -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef
     -Wpointer-arith -Wwrite-strings -Werror -fno-strict-aliasing -fno-common)
-# Texts for people are cut to their room by snprintf on purpose; gcc takes each such cut for a slip.
-add_compile_options($<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>)
 # assert() states what our own code promises; it stays on in every build (docs/style.md).
 string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
 string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELWITHDEBINFO "${CMAKE_C_FLAGS_RELWITHDEBINFO}")
