@@ -87,36 +87,15 @@ static void build_parts(const struct job *j, const struct model_defaults *d, str
     strbuf_add_char(ret, '}');
 }
 
-// has_member looks for a key however it is written: one given as "\u006dodel" is given.
-static bool has_member(struct scan_value object, const char *name)
-{
-    struct scan_member m;
-    struct strbuf plain;
-    for (size_t pos = 0; scan_members(object, &pos, &m);) {
-        if (span_is(m.key, name))
-            return true;
-        if (!m.key_escaped)
-            continue;
-        struct scan_value key = {SCAN_STRING, {m.key.at - 1, m.key.len + 2}};
-        strbuf_init(&plain, m.key.len + 1);
-        scan_unescape(key, &plain);
-        bool same = span_is(strbuf_span(&plain), name);
-        strbuf_fini(&plain);
-        if (same)
-            return true;
-    }
-    return false;
-}
-
 // build_request passes the producer's bytes through and puts what is missing right after the brace.
 static void build_request(const struct job *j, const struct model_defaults *d, struct strbuf *ret)
 {
-    struct scan_value request = {SCAN_OBJECT, j->content};
+    struct scan_value request = {SCAN_OBJECT, j->content}, given;
     struct span rest = {j->content.at + 1, j->content.len - 1};
     assert(j->content.len >= 2 && j->content.at[0] == '{');
-    bool no_model = j->model.len == 0 && !has_member(request, "model");
+    bool no_model = j->model.len == 0 && !scan_get(request, "model", &given);
     // 0 is what the struct says both for an absent one and for a given 0, which warms the cache.
-    bool no_max_tokens = j->max_tokens == 0 && !has_member(request, "max_tokens");
+    bool no_max_tokens = j->max_tokens == 0 && !scan_get(request, "max_tokens", &given);
     strbuf_add_char(ret, '{');
     if (no_model)
         add_model(ret, span_of(d->model));
@@ -164,9 +143,11 @@ static void pick(struct scan_value object, const struct want *wants, size_t coun
     struct scan_member m;
     for (size_t pos = 0; scan_members(object, &pos, &m);)
         for (size_t i = 0; i < count; i++)
-            if (m.key.len == wants[i].len && !ret[i].raw.at &&
-                memcmp(m.key.at, wants[i].name, wants[i].len) == 0)
-                ret[i] = m.value;
+            if (m.key.len == wants[i].len && memcmp(m.key.at, wants[i].name, m.key.len) == 0) {
+                if (!ret[i].raw.at)
+                    ret[i] = m.value;
+                break;
+            }
 }
 
 // string_is compares without undoing escapes: the API writes its own words plainly.

@@ -29,7 +29,7 @@ static void line_add(struct line *l, const char *bytes, size_t len)
 static bool is_key_char(char c)
 {
     return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' ||
-           c == '_' || c == '*' || c == '.';
+           c == '_' || c == '*';
 }
 
 void excerpt_hide(char *text)
