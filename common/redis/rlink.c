@@ -64,13 +64,21 @@ static void drop_socket(struct rlink *l)
         rsock_drop(s);
 }
 
+// fail_there adds where it was to the reason.
+static void fail_there(struct rlink *l, const char *why)
+{
+    char where[RLINK_WHY_MAX];
+    rdial_where(l, where, sizeof where);
+    rlink_try_failed(l, "%s (%s)", why, where);
+}
+
 void rlink_connected(struct rlink *l)
 {
     char why[RLINK_WHY_MAX];
     if (rsock_talks_to_itself(l->sock)) {
-        rlink_try_failed(l, "connection refused: nobody listens on that port");
+        fail_there(l, "Connection refused");
     } else if (l->url->kind == RURL_TLS && rtls_start(l->sock, why, sizeof why)) {
-        rlink_try_failed(l, "%s", why);
+        fail_there(l, why);
     } else if (l->sentinel.asking) {
         rsentinel_ask(l);
     } else {
@@ -102,10 +110,8 @@ void rlink_try_failed(struct rlink *l, const char *fmt, ...)
 
 void rlink_gone(struct rlink *l, const char *why)
 {
-    char where[RLINK_WHY_MAX];
     l->sock = NULL;
-    rdial_where(l, where, sizeof where);
-    rlink_try_failed(l, "%s (%s)", why, where);
+    fail_there(l, why);
 }
 
 void rlink_up(struct rlink *l)
@@ -207,9 +213,9 @@ static void look_at_patience(struct rlink *l)
 
 static void time_out(struct rlink *l, const char *what)
 {
-    char where[RLINK_WHY_MAX];
-    rdial_where(l, where, sizeof where);
-    rlink_try_failed(l, "%s within %lld ms (%s)", what, (long long)l->connect_timeout_ms, where);
+    char why[RLINK_WHY_MAX];
+    snprintf(why, sizeof why, "%s within %lld ms", what, (long long)l->connect_timeout_ms);
+    fail_there(l, why);
 }
 
 static void on_timer(uv_timer_t *t)
@@ -219,6 +225,8 @@ static void on_timer(uv_timer_t *t)
         begin_try(l);
     else if (l->state == RLINK_CONNECTING)
         time_out(l, l->dial.lookup ? "the name was not resolved" : "no connection");
+    else if (l->state == RLINK_GREETING && rtls_is_shaking(l->sock))
+        time_out(l, "the TLS handshake was not answered");
     else if (l->state == RLINK_GREETING)
         time_out(l, "the greeting was not answered");
     else

@@ -27,6 +27,12 @@ bool rtls_wants_write(const struct rsock *s)
     return false;
 }
 
+bool rtls_is_shaking(const struct rsock *s)
+{
+    (void)s;
+    return false;
+}
+
 void rtls_explain(const struct rsock *s, char *ret_why, size_t why_room)
 {
     (void)s, (void)ret_why, (void)why_room;

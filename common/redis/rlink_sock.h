@@ -53,6 +53,7 @@ bool rsock_talks_to_itself(const struct rsock *s); // TCP's simultaneous open wi
 int rtls_start(struct rsock *s, char *ret_why, size_t why_room) MUST_CHECK;
 void rtls_before_io(struct rsock *s);         // clears OpenSSL's list of errors
 bool rtls_wants_write(const struct rsock *s); // a write was cut short and waits for room
+bool rtls_is_shaking(const struct rsock *s);  // the handshake is not over
 // rtls_explain puts a better reason than hiredis' own into ret_why, where it knows one.
 void rtls_explain(const struct rsock *s, char *ret_why, size_t why_room);
 

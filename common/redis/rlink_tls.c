@@ -100,6 +100,22 @@ done:
     return ssl;
 }
 
+// explain: why a handshake or a transfer failed. False where OpenSSL does not know; ret_why is as
+// it was then.
+static bool explain(const SSL *ssl, char *ret_why, size_t why_room)
+{
+    char reason[128];
+    long verdict = SSL_get_verify_result(ssl);
+    first_error(reason, sizeof reason);
+    if (verdict != X509_V_OK)
+        snprintf(ret_why, why_room, "the server's certificate was refused: %s",
+                 X509_verify_cert_error_string(verdict));
+    else if (reason[0])
+        snprintf(ret_why, why_room, "TLS: %s", reason);
+    ERR_clear_error();
+    return verdict != X509_V_OK || reason[0];
+}
+
 int rtls_start(struct rsock *s, char *ret_why, size_t why_room)
 {
     redisContext *c = &s->ctx->c;
@@ -113,6 +129,7 @@ int rtls_start(struct rsock *s, char *ret_why, size_t why_room)
     }
     c->funcs = plain; // hiredis leaves its own behind, without the state they need
     snprintf(ret_why, why_room, "%s", c->errstr);
+    explain(ssl, ret_why, why_room);
     SSL_free(ssl);
     return ERR_CONNECT;
 }
@@ -128,17 +145,17 @@ bool rtls_wants_write(const struct rsock *s)
     return SSL_want_write(s->tls);
 }
 
+bool rtls_is_shaking(const struct rsock *s)
+{
+    return s->tls && !SSL_is_init_finished(s->tls);
+}
+
 void rtls_explain(const struct rsock *s, char *ret_why, size_t why_room)
 {
-    char reason[128];
-    if (!s->tls)
+    if (!s->tls || explain(s->tls, ret_why, why_room))
         return;
-    long verdict = SSL_get_verify_result(s->tls);
-    first_error(reason, sizeof reason);
-    if (verdict != X509_V_OK)
-        snprintf(ret_why, why_room, "the server's certificate was refused: %s",
-                 X509_verify_cert_error_string(verdict));
-    else if (reason[0])
-        snprintf(ret_why, why_room, "TLS: %s", reason);
-    ERR_clear_error();
+    // The alert that says so is often lost: what we sent meanwhile makes the kernel reset.
+    size_t len = strlen(ret_why);
+    if (s->link->state == RLINK_GREETING && !s->link->url->cert[0])
+        snprintf(ret_why + len, why_room - len, "; perhaps it wants a client's certificate");
 }

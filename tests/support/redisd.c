@@ -142,7 +142,8 @@ static void show_log(const struct redisd *d)
         fclose(f);
 }
 
-static void write_sentinel_conf(const struct redisd *d, const char *master_name, int master_port)
+static void write_sentinel_conf(const struct redisd *d, const char *master_name, int master_port,
+                                const char *password)
 {
     FILE *f = fopen(d->conf, "w");
     if (!f)
@@ -150,6 +151,8 @@ static void write_sentinel_conf(const struct redisd *d, const char *master_name,
     fprintf(f, "sentinel monitor %s 127.0.0.1 %d 1\n", master_name, master_port);
     fprintf(f, "sentinel down-after-milliseconds %s 500\n", master_name);
     fprintf(f, "sentinel failover-timeout %s 3000\n", master_name);
+    if (password)
+        fprintf(f, "requirepass %s\n", password);
     fclose(f);
 }
 
@@ -185,11 +188,11 @@ struct redisd *redisd_start(const char *const *extra_args)
     return start_somewhere(new_server(extra_args));
 }
 
-struct redisd *redisd_sentinel(const char *master_name, int master_port)
+struct redisd *redisd_sentinel(const char *master_name, int master_port, const char *password)
 {
     struct redisd *d = new_server(NULL);
     d->sentinel = true;
-    write_sentinel_conf(d, master_name, master_port);
+    write_sentinel_conf(d, master_name, master_port, password);
     return start_somewhere(d);
 }
 

@@ -30,7 +30,8 @@ void redisd_continue(struct redisd *d);
 
 // redisd_free_port finds a TCP port on loopback that nobody uses now.
 int redisd_free_port(void);
-// redisd_sentinel starts it as a Sentinel that watches a master on loopback under that name.
-struct redisd *redisd_sentinel(const char *master_name, int master_port);
+// redisd_sentinel starts it as a Sentinel, with a password of its own unless NULL, that watches a
+// master on loopback under that name.
+struct redisd *redisd_sentinel(const char *master_name, int master_port, const char *password);
 
 #endif
