@@ -16,7 +16,7 @@ void snapshot_take(struct snapshot *s, const struct limiter *l, int64_t wall_ms)
     s->wall_ms = wall_ms;
     for (int d = 0; d < DIM_COUNT; d++) {
         const struct bucket *b = &l->shown[d];
-        s->dim[d].limit = (int64_t)b->per_min;
+        s->dim[d].limit = b->per_min > 0 ? MAX(1, (int64_t)b->per_min) : 0;
         s->dim[d].remaining = d == DIM_REQUESTS ? (int64_t)MAX(0.0, floor(b->level + 1e-6))
                                                 : headers_round_1000(b->level);
         s->dim[d].full_ms = (int64_t)((bucket_full_us(b) + 999) / 1000);
