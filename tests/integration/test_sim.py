@@ -2,6 +2,7 @@
 import email.utils
 import http.client
 import json
+import re
 import signal
 import socket
 import struct
@@ -12,7 +13,7 @@ import urllib.parse
 
 import pytest
 
-from simlib import SLACK, Sim, wait_until
+from simlib import ROOT, SLACK, Sim, wait_until
 
 KEY = {"x-api-key": "sk-1", "anthropic-version": "2023-06-01",
        "content-type": "application/json"}
@@ -635,3 +636,13 @@ def test_wrong_flags_are_explained_and_help_is_there():
     assert wrong.returncode == 2 and "rpm cannot be \"many\"" in wrong.stderr
     told = subprocess.run([sim.binary, "--help"], capture_output=True, text=True)
     assert told.returncode == 0 and "--otpm-precharge" in told.stdout and not told.stderr
+
+
+def test_the_manual_names_every_option_and_no_other():
+    told = subprocess.run([Sim(start=False).binary, "--help"], capture_output=True, text=True)
+    options = set(re.findall(r"^  --([a-z0-9-]+)", told.stdout, re.M))
+    manual = (ROOT / "docs" / "simulator.md").read_text()
+    rows = "".join(re.findall(r"^\| `--[^|]*\|", manual, re.M))
+    assert set(re.findall(r"--([a-z0-9-]+)", rows)) == options
+    for word in re.findall(r"^  ([a-z_-]+(?:  [a-z_-]+)+)$", told.stdout, re.M):
+        assert all(f"`{w}`" in manual for w in word.split()), word
