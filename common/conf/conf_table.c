@@ -27,6 +27,7 @@ enum {
 #define BYTES              .unit = "bytes", .write = "bytes"
 
 const struct conf_row conf_rows[] = {
+    // The first row is the file that the others may come from (conf_load.c).
     {.name = "PENSTOCK_SETTINGS_FILE", .flag = "settings-file", TEXT(settings_file, "FILE"),
      .group = "Where settings come from", .who = BOTH,
      .help = "File of NAME=value lines, read before the environment and again on SIGHUP"},
@@ -76,7 +77,7 @@ const struct conf_row conf_rows[] = {
      .help = "max_tokens of jobs that name none"},
     {.name = "PENSTOCK_MAX_ATTEMPTS", .flag = "max-attempts", INT(max_attempts, 1, 1000),
      COUNT("how many failed calls a job may have"), .initial = "5", .who = CONF_WORKER,
-     .reload = true, .help = "Failed calls (5xx, time-outs, broken answers) before a job is failed"},
+     .reload = true, .help = "Failed calls (5xx, time-out, broken answer) before a job is failed"},
     {.name = "PENSTOCK_MAX_THROTTLES", .flag = "max-throttles", INT(max_throttles, 0, 1000000),
      COUNT("how many 429s a job may meet, or 0 for no limit"), .initial = "0",
      .who = CONF_WORKER, .reload = true, .help = "429s before a job is failed; 0 = no limit"},
