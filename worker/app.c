@@ -52,7 +52,8 @@ static void raise_files(int64_t concurrency)
     if (lim.rlim_cur < want && lim.rlim_cur < (rlim_t)concurrency + 256)
         log_event(LOG_WARN, "few_files", log_int("limit", (int64_t)lim.rlim_cur),
                   log_int("concurrency", concurrency),
-                  log_str("why", "each call in flight may need a socket: raise ulimit -n"), LOG_END);
+                  log_str("why", "each call in flight may need a socket: raise ulimit -n"),
+                  LOG_END);
 }
 
 static void on_run_closed(void *arg)
@@ -178,7 +179,8 @@ int app_run(struct conf *conf, int argc, char **argv)
 {
     struct app app = {.argc = argc, .argv = argv};
     if (key_is_missing(conf)) {
-        fputs("penstock-worker: no API key: set ANTHROPIC_API_KEY, or ANTHROPIC_API_KEY_FILE to a file "
+        fputs("penstock-worker: no API key: set ANTHROPIC_API_KEY, or ANTHROPIC_API_KEY_FILE to a "
+              "file "
               "that holds it\n",
               stderr);
         conf_fini(conf);

@@ -2,11 +2,10 @@
 //
 // SIGTERM, SIGINT: drain; a second one hands back at once. SIGHUP: read the settings again.
 // Exit codes: 0 ended as asked; 1 could not start; 2 a setting makes no sense.
-#include "worker/app.h"
-
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/conf/conf.h"
+#include "worker/app.h"
 
 #include <stdio.h>
 #include <string.h>

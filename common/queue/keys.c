@@ -3,7 +3,8 @@
 #include <assert.h>
 #include <stdio.h>
 
-// Every part has been checked for its length before (name.h), so a key that is cut is our own error.
+// Every part has been checked for its length before (name.h), so a key that is cut is our own
+// error.
 static void check(int wrote, size_t room)
 {
     assert(wrote > 0 && (size_t)wrote < room);

@@ -6,7 +6,8 @@
 
 enum { KEY_BYTES_MAX = 512 };
 
-// key_queue writes `<prefix>:{<queue>}:<name>`; name "" gives the stem that scripts take as KEYS[1].
+// key_queue writes `<prefix>:{<queue>}:<name>`; name "" gives the stem that scripts take as
+// KEYS[1].
 void key_queue(const char *prefix, const char *queue, const char *name, char *ret, size_t room);
 // key_pool writes `<prefix>:pool:{<pool>}`.
 void key_pool(const char *prefix, const char *pool, char *ret, size_t room);

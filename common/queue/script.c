@@ -133,8 +133,8 @@ static void on_answer(int err, const struct reply *reply, void *arg)
     w.cb(err, reply, w.arg);
 }
 
-int script_call(struct rlink *link, enum script s, const char *key, const struct args *a, rlink_cb cb,
-                void *arg)
+int script_call(struct rlink *link, enum script s, const char *key, const struct args *a,
+                rlink_cb cb, void *arg)
 {
     static const char unknown[] = "0000000000000000000000000000000000000000";
     const char *argv[SCRIPT_ARGS_MAX + 4];
@@ -192,7 +192,8 @@ static void on_one_loaded(int err, const struct reply *reply, void *arg)
     note_end(one.of, err, err == ERR_REDIS ? reply_text(reply) : err_text(err));
 }
 
-int script_load_all(struct rlink *link, void (*done)(int err, const char *why, void *arg), void *arg)
+int script_load_all(struct rlink *link, void (*done)(int err, const char *why, void *arg),
+                    void *arg)
 {
     struct loading *g = calloc(1, sizeof *g);
     if (!g)

@@ -1,8 +1,9 @@
 // script: the Lua moves, embedded at build, loaded on each connect and called by their SHA.
 //
-// Every script may be sent twice (its "Repeat" line says what the second time does), so there is one
-// rule for callers: on any error but a refusal of the arguments, send the same call again. Where
-// Redis has lost a script (SCRIPT FLUSH), it has been loaded again by the time the caller hears of it.
+// Every script may be sent twice (its "Repeat" line says what the second time does), so there is
+// one rule for callers: on any error but a refusal of the arguments, send the same call again.
+// Where Redis has lost a script (SCRIPT FLUSH), it has been loaded again by the time the caller
+// hears of it.
 #ifndef PENSTOCK_QUEUE_SCRIPT_H
 #define PENSTOCK_QUEUE_SCRIPT_H
 
@@ -27,7 +28,7 @@ enum script {
 #define XX(name, file) SCRIPT_##name,
     SCRIPT_MAP(XX)
 #undef XX
-    SCRIPT_COUNT
+        SCRIPT_COUNT
 };
 
 enum { SCRIPT_ARGS_MAX = 2048 };
@@ -48,13 +49,13 @@ void args_add(struct args *a, struct span s); // an absent span counts as ""
 void args_add_str(struct args *a, const char *s);
 void args_add_int(struct args *a, int64_t n);
 
-// script_load_all loads every script; a duty of whoever sees the link come up. done(0) follows once all
-// are there, or done(err) at the first that fails.
+// script_load_all loads every script; a duty of whoever sees the link come up. done(0) follows once
+// all are there, or done(err) at the first that fails.
 int script_load_all(struct rlink *link, void (*done)(int err, const char *why, void *arg),
                     void *arg) MUST_CHECK;
 
 // script_call runs a script with one key. If it returns 0, cb runs exactly once, as rlink_call's.
-int script_call(struct rlink *link, enum script s, const char *key, const struct args *a, rlink_cb cb,
-                void *arg) MUST_CHECK;
+int script_call(struct rlink *link, enum script s, const char *key, const struct args *a,
+                rlink_cb cb, void *arg) MUST_CHECK;
 
 #endif

@@ -7,15 +7,15 @@
 #ifndef PENSTOCK_RUN_ATTEMPT_H
 #define PENSTOCK_RUN_ATTEMPT_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "common/base/list.h"
 #include "common/job/job.h"
 #include "common/job/name.h"
 #include "common/job/outcome.h"
 #include "common/job/ulid.h"
 #include "worker/http/client.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 // clang-format off
 #define ATTEMPT_MAP(XX)                                             \
@@ -30,19 +30,19 @@ enum attempt_state {
 #define XX(name, word) ATTEMPT_##name,
     ATTEMPT_MAP(XX)
 #undef XX
-    ATTEMPT_STATES
+        ATTEMPT_STATES
 };
 
 // settlement: what Redis is to be told of the attempt's end.
 struct settlement {
-    const char *verb;         // done, bury or later (common/queue/lua/settle.lua)
-    const char *why;          // the status, or why it comes back
-    struct strbuf result;     // done, bury
-    int64_t due_in_ms;        // later
-    int64_t last_status;      // 0 = no answer came
-    char last_error[256];     // "" = leave as it is
-    const char *cause;        // bury: the failure's word
-    struct usage usage;       // tokens counted
+    const char *verb;     // done, bury or later (common/queue/lua/settle.lua)
+    const char *why;      // the status, or why it comes back
+    struct strbuf result; // done, bury
+    int64_t due_in_ms;    // later
+    int64_t last_status;  // 0 = no answer came
+    char last_error[256]; // "" = leave as it is
+    const char *cause;    // bury: the failure's word
+    struct usage usage;   // tokens counted
     int64_t cost_nano_usd;
 };
 

@@ -28,8 +28,11 @@ static void on_tick(int err, const struct reply *reply, void *arg)
 {
     struct wqueue *q = arg;
     q->ticking = false;
-    if (err)
+    if (err) {
+        run_refused(q, SCRIPT_TICK, err, reply);
         return;
+    }
+    q->refusal_told = false;
     run_hear(q->run, reply);
     int64_t waiting = reply_int_or(reply_at(reply, 2), 0);
     int64_t recovered = reply_int_or(reply_at(reply, 7), 0);
@@ -142,7 +145,8 @@ void beat_renew(struct wqueue *q)
             if (!w && !(w = calloc(1, sizeof *w)))
                 return;
             w->queue = q;
-            snprintf(w->at[w->count].id, sizeof w->at[0].id, "%s", a->admitted ? a->id : a->claim_id);
+            snprintf(w->at[w->count].id, sizeof w->at[0].id, "%s",
+                     a->admitted ? a->id : a->claim_id);
             memcpy(w->at[w->count].token, a->token, sizeof a->token);
             if (++w->count == RENEW_MAX) {
                 send_renewal(w);
@@ -170,7 +174,8 @@ static void send_plain(struct run *r, int argc, const char **argv)
 
 void beat_worker(struct run *r)
 {
-    char workers[KEY_BYTES_MAX], key[KEY_BYTES_MAX], now[24], began[24], calls[24], pid[16], ttl[16];
+    char workers[KEY_BYTES_MAX], key[KEY_BYTES_MAX], now[24], began[24], calls[24], pid[16],
+        ttl[16];
     r->beat_at_ms = clock_mono_ms() + BEAT_MS;
     key_workers(r->conf->prefix, workers, sizeof workers);
     key_worker(r->conf->prefix, r->worker, key, sizeof key);
@@ -180,9 +185,9 @@ void beat_worker(struct run *r)
     snprintf(pid, sizeof pid, "%d", (int)getpid());
     snprintf(ttl, sizeof ttl, "%d", BEAT_MS * 6);
     const char *zadd[] = {"ZADD", workers, now, r->worker};
-    const char *hset[] = {"HSET",    key,   "pid",       pid,   "started",  began, "queues",
-                          r->conf->queues, "in_flight", calls, "version", PENSTOCK_VERSION,
-                          "seen",    now};
+    const char *hset[] = {
+        "HSET",          key,         "pid", pid,       "started",        began,  "queues",
+        r->conf->queues, "in_flight", calls, "version", PENSTOCK_VERSION, "seen", now};
     const char *expire[] = {"PEXPIRE", key, ttl};
     send_plain(r, ARRAY_LEN(zadd), zadd);
     send_plain(r, ARRAY_LEN(hset), hset);

@@ -30,7 +30,8 @@ static void back_off(struct attempt *a, const char *why, int64_t tries, const st
                      const struct outcome *o)
 {
     settle_note(a, o);
-    settle_later(a, why, backoff_ms(&a->run->backoff, (int)MIN(tries, 60), d->floor_ms, rnd_unit()));
+    settle_later(a, why,
+                 backoff_ms(&a->run->backoff, (int)MIN(tries, 60), d->floor_ms, rnd_unit()));
 }
 
 static void throttled(struct attempt *a, const struct decision *d, const struct outcome *o)
@@ -108,8 +109,8 @@ static void ended(struct attempt *a, const struct http_answer *answer)
     a->finished = run_now(r);
     log_event(LOG_DEBUG, "call_ended", log_str("job", a->id), log_str("queue", a->queue->name),
               log_int("status", o.http_status), log_str("verdict", verdict_word(d.verdict)),
-              log_int("ms", (int64_t)(answer->total_us / 1000)), log_str("request_id", o.request_id),
-              LOG_END);
+              log_int("ms", (int64_t)(answer->total_us / 1000)),
+              log_str("request_id", o.request_id), LOG_END);
     obey(a, &d, &o);
     strbuf_fini(&text);
 }

@@ -1,5 +1,5 @@
-// gate: this worker's knowledge of each pool's gate. The truth is penstock:pool:{...} in Redis; here
-// is what was heard of it, good for a quarter of a second, and what this worker learnt itself.
+// gate: this worker's knowledge of each pool's gate. The truth is penstock:pool:{...} in Redis;
+// here is what was heard of it, good for a quarter of a second, and what this worker learnt itself.
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "worker/run/run_int.h"

@@ -47,6 +47,8 @@ static void claim_send(struct claim *c)
     struct wqueue *q = c->queue;
     struct run *r = q->run;
     struct args *a = &r->args;
+    if (r->mode != RUN_WORKING)
+        c->want = 0; // a repeat brings what was taken, and nothing new
     args_clear(a);
     args_add_str(a, c->token);
     args_add_str(a, r->worker);
@@ -128,7 +130,8 @@ static void read_payload(struct attempt *a)
 {
     struct run *r = a->run;
     struct job_fault fault;
-    int err = job_parse(a->payload, a->payload_len, (size_t)r->conf->max_job_bytes, &a->job, &fault);
+    int err =
+        job_parse(a->payload, a->payload_len, (size_t)r->conf->max_job_bytes, &a->job, &fault);
     if (err) {
         a->fault = malloc(sizeof fault);
         if (!a->fault) {
@@ -204,6 +207,7 @@ static void on_claimed(int err, const struct reply *reply, void *arg)
     q->claims_out--;
     q->run->reserved -= c->want;
     if (err) {
+        run_refused(q, SCRIPT_CLAIM, err, reply);
         list_append(&q->to_repeat, &c->link);
         send_later(q);
         return;
@@ -239,8 +243,8 @@ static void on_fetched(int err, const struct reply *reply, void *arg)
 static void fetch(struct attempt *a)
 {
     char key[KEY_BYTES_MAX + ID_BYTES_MAX];
-    int len = snprintf(key, sizeof key, "%sjob:%s", a->queue->stem,
-                       a->admitted ? a->id : a->claim_id);
+    int len =
+        snprintf(key, sizeof key, "%sjob:%s", a->queue->stem, a->admitted ? a->id : a->claim_id);
     const char *argv[] = {"HGET", key, "payload"};
     size_t lens[] = {4, (size_t)len, 7};
     if (rlink_call(a->run->link, 3, argv, lens, 0, on_fetched, a)) {
@@ -275,6 +279,7 @@ static void on_admitted(int err, const struct reply *reply, void *arg)
 {
     struct batch *b = arg;
     if (err) {
+        run_refused(b->queue, SCRIPT_ADMIT, err, reply);
         put_back(b, &b->queue->to_admit);
     } else {
         FAULT("admit.after");
@@ -342,6 +347,7 @@ static void on_rejected(int err, const struct reply *reply, void *arg)
 {
     struct batch *b = arg;
     if (err) {
+        run_refused(b->queue, SCRIPT_REJECT, err, reply);
         put_back(b, &b->queue->to_reject);
         free(b);
         return;
@@ -353,7 +359,8 @@ static void on_rejected(int err, const struct reply *reply, void *arg)
         reply_str(reply_at(reply, 1 + i), &id);
         r->stats.rejected++;
         log_event(LOG_DEBUG, "job_rejected", log_str("queue", b->queue->name),
-                  log_bytes("job", id.at, id.len), log_str("field", b->at[i]->fault->field), LOG_END);
+                  log_bytes("job", id.at, id.len), log_str("field", b->at[i]->fault->field),
+                  LOG_END);
         attempt_go(b->at[i], ATTEMPT_GONE);
     }
     free(b);

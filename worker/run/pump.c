@@ -14,7 +14,8 @@ static bool has_room_to_claim(const struct wqueue *q, size_t room, uint64_t now_
 }
 
 // starts_allowed: how many jobs of this queue may start, as far as its pools' gates are known; asks
-// about those that are not. A queue whose pools are all shut is left alone: its jobs stay in `jobs`.
+// about those that are not. A queue whose pools are all shut is left alone: its jobs stay in
+// `jobs`.
 static size_t starts_allowed(struct wqueue *q, uint64_t now_ms)
 {
     size_t open = 0;

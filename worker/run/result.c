@@ -29,7 +29,8 @@ static void add_cost(struct strbuf *b, int64_t nano)
         strbuf_add_str(b, "null");
         return;
     }
-    strbuf_add_fmt(b, "%lld.%09lld", (long long)(nano / 1000000000), (long long)(nano % 1000000000));
+    strbuf_add_fmt(b, "%lld.%09lld", (long long)(nano / 1000000000),
+                   (long long)(nano % 1000000000));
     while (b->len && b->at[b->len - 1] == '0')
         strbuf_cut(b, b->len - 1);
     if (b->len && b->at[b->len - 1] == '.')
@@ -136,7 +137,8 @@ void result_write(const struct attempt *a, const char *status, enum failure f,
 void result_rest(const char *status, enum failure f, const char *message, const char *worker,
                  int64_t now, struct strbuf *b)
 {
-    strbuf_add_fmt(b, ",\"status\":\"%s\",\"text\":null,\"stop_reason\":null,\"model\":null", status);
+    strbuf_add_fmt(b, ",\"status\":\"%s\",\"text\":null,\"stop_reason\":null,\"model\":null",
+                   status);
     strbuf_add_str(b, ",\"usage\":null");
     add_error(b, f, message, 0, NULL);
     add_cost(b, -1);

@@ -30,6 +30,15 @@ void run_hear(struct run *r, const struct reply *reply)
         r->skew_ms = now - (int64_t)clock_mono_ms();
 }
 
+void run_refused(struct wqueue *q, enum script s, int err, const struct reply *reply)
+{
+    if (err != ERR_REDIS || q->refusal_told || reply_is_error(reply, "NOSCRIPT"))
+        return;
+    q->refusal_told = true;
+    log_event(LOG_ERROR, "script_refused", log_str("queue", q->name),
+              log_str("script", script_name(s)), log_str("why", reply_text(reply)), LOG_END);
+}
+
 size_t run_room(const struct run *r)
 {
     size_t used = r->by_state[ATTEMPT_CLAIMED].count + r->by_state[ATTEMPT_WAITING].count +
@@ -79,8 +88,8 @@ static bool info_field(struct span info, const char *name, char *ret, size_t roo
     return false;
 }
 
-// hold_recovery: after Redis was away nothing is recovered for one lease, so that living holders can
-// renew what ran out meanwhile.
+// hold_recovery: after Redis was away nothing is recovered for one lease, so that living holders
+// can renew what ran out meanwhile.
 static void hold_recovery(struct run *r, struct span info)
 {
     uint64_t now_ms = clock_mono_ms(), lease = (uint64_t)r->conf->lease_ms;
@@ -264,7 +273,8 @@ static enum backoff_jitter jitter_of(const char *word)
 static void take_conf(struct run *r, const struct conf *c)
 {
     r->conf = c;
-    r->backoff = (struct backoff){jitter_of(c->backoff_jitter), c->backoff_base_ms, c->backoff_cap_ms};
+    r->backoff =
+        (struct backoff){jitter_of(c->backoff_jitter), c->backoff_base_ms, c->backoff_cap_ms};
 }
 
 static int open_all(struct run *r, char *ret_why, size_t why_room)
@@ -343,7 +353,8 @@ void run_drain(struct run *r)
         log_event(LOG_INFO, "draining", log_int("in_flight", (int64_t)run_in_flight(r)), LOG_END);
     } else if (r->mode == RUN_DRAINING) {
         r->mode = RUN_HANDING_BACK;
-        log_event(LOG_INFO, "handing_back", log_int("in_flight", (int64_t)run_in_flight(r)), LOG_END);
+        log_event(LOG_INFO, "handing_back", log_int("in_flight", (int64_t)run_in_flight(r)),
+                  LOG_END);
         r->drain_until_ms = clock_mono_ms() + HAND_BACK_MS;
         hand_back_all(r);
     }

@@ -6,12 +6,12 @@
 #ifndef PENSTOCK_RUN_RUN_H
 #define PENSTOCK_RUN_RUN_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
 #include "common/base/attrs.h"
 #include "common/conf/conf.h"
 #include "worker/run/stats.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 struct uv_loop_s;
 struct run;

@@ -1,4 +1,5 @@
-// run_int: private to worker/run: the structs its files share, and what each file offers the others.
+// run_int: private to worker/run: the structs its files share, and what each file offers the
+// others.
 #ifndef PENSTOCK_RUN_RUN_INT_H
 #define PENSTOCK_RUN_RUN_INT_H
 
@@ -8,42 +9,23 @@
 #include "common/queue/script.h"
 #include "worker/provider/provider.h"
 #include "worker/run/attempt.h"
+#include "worker/run/gate.h"
 #include "worker/run/run.h"
 
 #include <uv.h>
 
 enum {
-    CLAIM_MAX = 64,             // jobs a claim asks for: a script stays under a millisecond
-    CLAIMS_OUT_MAX = 4,         // claims of one queue under way at once
-    SETTLE_MAX = 64,            // jobs a settlement carries
-    BATCH_BYTES_MAX = 1 << 20,  // and bytes, beyond its first job
-    LARGE_BYTES = 16 * 1024,    // a payload or result above this goes alone
-    GATHER_MS = 10,             // at a high rate, wait this long to fill a batch
-    TICK_MS = 1000,             // each queue's round of recovery, cancels and counts
-    WAIT_S = 5,                 // a blocking wait
-    GATE_FRESH_MS = 250,        // how long the knowledge that a pool is open is good for
-    RETRY_SEND_MS = 200,        // Redis refused a call that must not be dropped: say it again then
-    POOLS_OF_QUEUE = 8,         // models of one queue that are remembered,
-    POOL_SEEN_MS = 60000,       // for this long, but for the latest
-    DELAYED_WHEN_SHUT = 10000,  // with this many waiting, no more are parked
-    PROBE_HOLD_MS = 120000,     // a trying call may take this long before another may try
-    BEAT_MS = 10000,            // heartbeat of this worker
-    HAND_BACK_MS = 5000,        // how long Redis may take to confirm what is handed back
-};
-
-struct pool {
-    struct list_link link; // in run->pools
-    char name[256];
-    char key[KEY_BYTES_MAX];
-    struct run *run;
-    uint64_t fresh_until_ms; // monotonic; open until then without asking
-    uint64_t shut_until_ms;  // monotonic
-    int64_t permits;         // starts left: -1 = any number
-    bool asking;             // a pool_enter is under way
-    bool eager;              // the next pool_enter may try a pool that is in trouble
-    bool trouble;            // the account's trouble shut it: a good answer opens it
-    enum cause cause;        // why it is shut
-    size_t calls;            // under way
+    CLAIM_MAX = 64,            // jobs a claim asks for: a script stays under a millisecond
+    CLAIMS_OUT_MAX = 4,        // claims of one queue under way at once
+    SETTLE_MAX = 64,           // jobs a settlement carries
+    BATCH_BYTES_MAX = 1 << 20, // and bytes, beyond its first job
+    LARGE_BYTES = 16 * 1024,   // a payload or result above this goes alone
+    GATHER_MS = 10,            // at a high rate, wait this long to fill a batch
+    TICK_MS = 1000,            // each queue's round of recovery, cancels and counts
+    WAIT_S = 5,                // a blocking wait
+    RETRY_SEND_MS = 200,       // Redis refused a call that must not be dropped: say it again then
+    BEAT_MS = 10000,           // heartbeat of this worker
+    HAND_BACK_MS = 5000,       // how long Redis may take to confirm what is handed back
 };
 
 struct wqueue {
@@ -59,11 +41,12 @@ struct wqueue {
     int64_t next_due_ms; // Redis time; -1 = none
     int64_t delayed;     // how many, at the last tick
     bool ticking, cancel_pending;
+    bool refusal_told;    // Redis refuses scripts of this queue, and the log has it
     struct rlink *waiter; // its own connection: a blocking wait holds one up
     bool waiting;
     struct pool *pools[POOLS_OF_QUEUE]; // of the models seen, latest first
     uint64_t pool_seen_ms[POOLS_OF_QUEUE];
-    struct list to_repeat;              // struct claim: sent, the answer never came
+    struct list to_repeat; // struct claim: sent, the answer never came
     struct list to_fetch, to_admit, to_reject, to_settle; // struct attempt.todo
 };
 
@@ -80,8 +63,8 @@ struct run {
     char worker[128];
     struct rurl url;
     struct rlink *link;
-    bool ready;        // the link is up and every script is loaded
-    int64_t skew_ms;   // Redis time minus monotonic time
+    bool ready;               // the link is up and every script is loaded
+    int64_t skew_ms;          // Redis time minus monotonic time
     uint64_t recover_from_ms; // no recovery before: Redis was away, or we have just begun
     uint64_t link_lost_ms;    // when the link went down; 0 = it has never been up
     char redis_run_id[64];
@@ -114,12 +97,14 @@ struct run {
 };
 
 // run.c
-int64_t run_now(const struct run *r);            // Redis time, ms
+int64_t run_now(const struct run *r);                    // Redis time, ms
 void run_hear(struct run *r, const struct reply *reply); // a script's answer begins with the time
-size_t run_room(const struct run *r);            // calls that may be added
+// run_refused logs that Redis refused a script, once until its round goes well again.
+void run_refused(struct wqueue *q, enum script s, int err, const struct reply *reply);
+size_t run_room(const struct run *r);                     // calls that may be added
 uint64_t run_mono(const struct run *r, int64_t redis_ms); // a Redis time on the monotonic clock
-void run_check_drain(struct run *r, uint64_t now_ms); // ends the run when nothing is held
-void queue_heat(struct wqueue *q);               // there may be something to claim
+void run_check_drain(struct run *r, uint64_t now_ms);     // ends the run when nothing is held
+void queue_heat(struct wqueue *q);                        // there may be something to claim
 struct attempt *run_find(struct run *r, const struct wqueue *q, struct span id);
 
 // intake.c: from the queue to an admitted attempt
@@ -127,9 +112,9 @@ void intake_claim(struct wqueue *q, size_t want);
 void intake_send(struct wqueue *q); // fetches, admissions, rejections and repeats that are due
 
 // call.c: from an admitted attempt to its end
-void call_ready(struct attempt *a);       // WAITING: start it, ask the gate, or park it
-void call_cancel(struct attempt *a);      // someone asked for it
-void call_hand_back(struct attempt *a);   // WAITING or SENDING: uncounted, due now
+void call_ready(struct attempt *a);     // WAITING: start it, ask the gate, or park it
+void call_cancel(struct attempt *a);    // someone asked for it
+void call_hand_back(struct attempt *a); // WAITING or SENDING: uncounted, due now
 
 // settle.c: telling Redis
 void settle_done(struct attempt *a, const char *status, const struct outcome *o);
@@ -144,22 +129,6 @@ void result_write(const struct attempt *a, const char *status, enum failure f,
                   const struct outcome *o, int64_t cost_nano_usd, struct strbuf *ret);
 void result_rest(const char *status, enum failure f, const char *message, const char *worker,
                  int64_t now, struct strbuf *ret); // after the id, of a job that never ran
-
-// gate.c: pools
-struct pool *gate_pool(struct run *r, const struct job *job);
-// gate_pools gives the pools whose gates decide over a queue: of the jobs seen lately, or the default
-// model's where none has been seen. Returns how many (at least 1, 0 without memory).
-size_t gate_pools(struct wqueue *q, uint64_t now_ms, struct pool *ret[POOLS_OF_QUEUE]);
-void gate_note(struct wqueue *q, struct pool *p, uint64_t now_ms); // a job of it was seen
-bool gate_is_open(const struct pool *p, uint64_t now_ms);  // known to be, just now
-bool gate_is_shut(const struct pool *p, uint64_t now_ms);  // known to be, just now
-bool gate_take(struct pool *p, uint64_t now_ms);           // one call may start: takes a permit
-void gate_ask(struct pool *p);                             // pool_enter, once at a time
-void gate_shut(struct pool *p, enum cause why, int64_t wait_ms, const struct outcome *o);
-void gate_succeeded(struct pool *p);  // an answer that shows the account to be well
-void gate_try_failed(struct pool *p); // the trying call broke: another may try at once
-void gate_unused(struct pool *p);    // the permit to try was not used
-void gate_eager(struct run *r);
 
 // wait.c: the blocking wait
 void wait_open(struct wqueue *q);

@@ -71,8 +71,8 @@ void settle_failed(struct attempt *a, enum failure f, const struct outcome *o)
     if (bury)
         log_event(LOG_WARN, "job_failed", log_str("queue", a->queue->name), log_str("job", a->id),
                   log_str("type", failure_word(f)), log_int("status", a->end.last_status),
-                  log_int("attempts", a->attempts),
-                  log_str("request_id", o ? o->request_id : ""), LOG_END);
+                  log_int("attempts", a->attempts), log_str("request_id", o ? o->request_id : ""),
+                  LOG_END);
     begin(a);
 }
 
@@ -117,9 +117,7 @@ static void on_settled(int err, const struct reply *reply, void *arg)
         for (size_t i = b->count; i-- > 0;)
             list_prepend(&q->to_settle, &b->at[i]->todo);
         q->send_at_ms = clock_mono_ms() + RETRY_SEND_MS;
-        if (err == ERR_REDIS && !reply_is_error(reply, "NOSCRIPT"))
-            log_event(LOG_ERROR, "settle_refused", log_str("queue", q->name),
-                      log_str("why", reply_text(reply)), LOG_END);
+        run_refused(q, SCRIPT_SETTLE, err, reply);
     } else {
         FAULT("settle.after");
         run_hear(q->run, reply);
