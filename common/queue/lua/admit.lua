@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 --[[ admit: give claimed payloads their own ids.
 
   ARGV[1] token   of the claim
@@ -15,10 +16,13 @@
     expired, cancelled   leased under its id: settle it so, no call
     lost       the claim's lease ran out and the bytes went back
   Keeps:   a payload is under its claim id or under its id, never both. A finished id is not rerun.
+  Bounds:  results pushed to duplicates' reply lists: 1 MiB beyond the first; a duplicate too many
+           goes back to `jobs`, and its answer is lost.
   Repeat:  a job this token has admitted already answers as it did.
 ]]
 local token, worker, lease, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local out, gone, leased = {now}, {}, {}
+local out, gone, leased, ends = {now}, {}, {}, text(now + lease)
+local any_cancel, stem_job = call('SCARD', cancel) > 0, stem .. 'job:'
 
 local function time_of(value, is, from)
   local n = tonumber(value)
@@ -26,69 +30,116 @@ local function time_of(value, is, from)
   return is == 'in' and from + n or n
 end
 
--- duplicate: the id has a result, or is unfinished, in which case its result will be pushed too.
-local function duplicate(id, key, reply)
-  local result = reply ~= '' and call('GET', result_key(id))
-  if result then
-    push_replies(reply, result, ttl)
-    return true
-  end
-  if call('EXISTS', result_key(id)) == 1 then return true end
-  local state = call('HGET', key, 'state')
-  if not state then return false end
-  if state == 'dead' then -- finished, and its result has expired: the id is free again
-    call('ZREM', dead, id)
-    call('DEL', key)
-    return false
-  end
-  if reply ~= '' then
-    call('HSET', key, 'replies', (call('HGET', key, 'replies') or '') .. ' ' .. reply)
-  end
+-- push_result: the result that is there goes to the list that another payload of its id names.
+local pushed_bytes
+local function push_result(id, reply)
+  local len = call('STRLEN', result_key(id))
+  if pushed_bytes and pushed_bytes + len > BATCH then return false end
+  pushed_bytes = (pushed_bytes or -len) + len
+  push_reply(reply, call('GET', result_key(id)), ttl)
   return true
 end
 
-local function already(id)
-  local f = call('HMGET', job_key(id), 'token', 'state', 'created', 'expires_at')
-  if f[1] ~= token then return {'lost', 0, -1} end
-  return {f[2] == 'active' and 'active' or 'delayed', tonumber(f[3]), tonumber(f[4] or '-1')}
+-- duplicate: 'no', 'yes' (the id has a result, or is unfinished, in which case its result will be
+-- pushed too) or 'later': enough results have been pushed in this call.
+local function duplicate(id, key, reply)
+  if call('EXISTS', result_key(id)) == 1 then
+    return (reply == '' or push_result(id, reply)) and 'yes' or 'later'
+  end
+  local state = call('HGET', key, 'state')
+  if state == 'dead' then -- finished, and its result has expired: the id is free again
+    call('ZREM', dead, id)
+    call('DEL', key)
+    return 'no'
+  end
+  if reply ~= '' then
+    call('SADD', stem .. 'replies:' .. id, reply)
+    call('HSET', key, 'replies', '1')
+  end
+  return 'yes'
 end
 
-local function place(id, key, due, expires)
-  if due > now and (expires < 0 or expires > now) then
-    local at = expires >= 0 and math.min(due, expires) or due
-    call('HSET', key, 'state', 'delayed', 'due', at)
-    call('ZADD', delayed, at, id)
-    return 'delayed'
-  end
-  leased[#leased + 1] = now + lease
-  leased[#leased + 1] = id
+-- leave_for: what a leased job may still do.
+local function leave_for(id, expires)
   if expires >= 0 and expires <= now then return 'expired' end
-  if call('SISMEMBER', cancel, id) == 1 then return 'cancelled' end
+  if any_cancel and call('SISMEMBER', cancel, id) == 1 then return 'cancelled' end
   return 'active'
+end
+
+-- already: the payload is no longer under its claim id. A duplicate has left a mark of its own, for
+-- its id may well be held by this token: two of one claim can name the same id.
+local function already(claim, id, key)
+  if call('EXISTS', stem .. 'op:' .. claim) == 1 then return {'duplicate', 0, -1} end
+  local f = call('HMGET', key, 'token', 'state', 'created', 'expires_at')
+  local created, expires = tonumber(f[3] or '0'), tonumber(f[4] or '-1')
+  if f[2] == 'delayed' then return {'delayed', created, expires} end
+  if f[1] ~= token then return {'lost', 0, -1} end
+  return {leave_for(id, expires), created, expires}
+end
+
+local function give_back(from)
+  call('RPUSH', jobs, call('HGET', from, 'payload'))
+  call('DEL', from)
+  return {'lost', 0, -1}
+end
+
+local function delay(id, key, due)
+  due = text(due)
+  call('HSET', key, 'state', 'delayed', 'due', due, 'attempts', '0', 'throttles', '0',
+       'recoveries', '0')
+  call('HDEL', key, 'token', 'worker')
+  call('ZADD', delayed, due, id)
+  return 'delayed'
+end
+
+local function lease_it(id, expires)
+  leased[#leased + 1] = ends
+  leased[#leased + 1] = id
+  return leave_for(id, expires)
+end
+
+-- schedule: where a job goes that says when it was pushed, may start or expires.
+local function schedule(at, id, key, created)
+  local pushed = tonumber(ARGV[at + 2])
+  if pushed >= 0 then created = math.min(pushed, now) end
+  local due = time_of(ARGV[at + 3], ARGV[at + 4], created)
+  local expires = time_of(ARGV[at + 5], ARGV[at + 6], created)
+  if expires >= 0 then
+    call('HSET', key, 'created', text(created), 'expires_at', text(expires))
+  else
+    call('HSET', key, 'created', text(created))
+  end
+  local waits = due > now and (expires < 0 or expires > now)
+  if waits and expires >= 0 then due = math.min(due, expires) end
+  return {waits and delay(id, key, due) or lease_it(id, expires), created, expires}
+end
+
+local function settle_twin(claim, from, run)
+  call('DEL', from)
+  call('SET', stem .. 'op:' .. claim, 'duplicate', 'PX', 10 * lease)
+  count('duplicates', 1, run)
+  return {'duplicate', 0, -1}
 end
 
 local function admit(at)
   local claim, id, reply, run = ARGV[at], ARGV[at + 1], ARGV[at + 7], ARGV[at + 8]
-  local from, key = job_key(claim), job_key(id)
-  local holder = call('HGET', from, 'token')
-  if not holder then return already(id) end
-  if holder ~= token then return {'lost', 0, -1} end
+  local from, key = stem_job .. claim, stem_job .. id
+  local f = call('HMGET', from, 'token', 'created')
+  if not f[1] then return already(claim, id, key) end
+  if f[1] ~= token then return {'lost', 0, -1} end
   gone[#gone + 1] = claim
-  if duplicate(id, key, reply) then
-    call('DEL', from)
-    count('duplicates', 1, run)
-    return {'duplicate', 0, -1}
+  if call('EXISTS', key, result_key(id)) > 0 then
+    local twin = duplicate(id, key, reply)
+    if twin == 'later' then return give_back(from) end
+    if twin == 'yes' then return settle_twin(claim, from, run) end
   end
-  local pushed = tonumber(ARGV[at + 2])
-  local created = pushed >= 0 and math.min(pushed, now) or now
-  local due = time_of(ARGV[at + 3], ARGV[at + 4], created)
-  local expires = time_of(ARGV[at + 5], ARGV[at + 6], created)
   call('RENAME', from, key)
-  call('HSET', key, 'state', 'active', 'attempts', 0, 'throttles', 0, 'recoveries', 0,
-       'created', created)
-  if expires >= 0 then call('HSET', key, 'expires_at', expires) end
   count('admitted', 1, run)
-  return {place(id, key, due, expires), created, expires}
+  local created = tonumber(f[2])
+  if ARGV[at + 2] == '-1' and ARGV[at + 3] == '-1' and ARGV[at + 5] == '-1' then
+    return {lease_it(id, -1), created, -1}
+  end
+  return schedule(at, id, key, created)
 end
 
 for at = 5, #ARGV, 9 do out[#out + 1] = admit(at) end

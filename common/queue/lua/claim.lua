@@ -1,29 +1,37 @@
+#!lua
 --[[ claim: take up to ARGV[3] jobs and lease them to one worker.
 
   ARGV[1] token   names this claim; every later move of its jobs must show it (fencing)
   ARGV[2] worker  who takes the lease
   ARGV[3] want    how many at most, 0-100; 0 takes cancelled delayed jobs only
   ARGV[4] lease   ms
-  ARGV[5] id stem 23 characters: the claim ids are '~', this and three digits in base 32
+  ARGV[5] id stem its first ten characters (a ULID's time) begin the claim ids: '~' and a ULID
 
   First delayed jobs that are to be cancelled, then what is due, then `jobs` from the right. A
   payload from `jobs` is not parsed here: it is leased under its claim id, and `admit` follows.
 
   Returns {now, next due or -1, LLEN jobs, why, item...}; why is '', 'paused' or 'version' (the
   queue belongs to a newer Penstock). An item is {claim id, payload, bytes} or
-  {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled}.
+  {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled}. A counter
+  that its hash lacks is 0.
   The payload of a large job is false: HGET job:<id> payload brings it without crossing Lua again.
   Keeps:   a job is in one of jobs, delayed and active, never in two and never in none.
-  Bounds:  100 jobs, and 1 MiB beyond the first. A large job ends its batch.
+  Bounds:  100 jobs; 256 KiB beyond the first, or one more job that makes it 1 MiB at most. A large
+           job ends its batch.
   Repeat:  the same token again answers with what it took and still holds.
+  Memory:  the one script that Redis refuses when it has none left, so that what is in flight can end.
 ]]
-local token, worker, want, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local ENOUGH = 262144 -- bytes after which no more is taken: twice as much is a millisecond
+local token, worker, lease = ARGV[1], ARGV[2], tonumber(ARGV[4])
+local want = math.min(tonumber(ARGV[3]), 100)
 local items, ids, bytes, full = {}, {}, 0, false
-local op = stem .. 'op:' .. token
+local left = {} -- what is to leave delayed
+local op, stem_job = stem .. 'op:' .. token, stem .. 'job:'
+local any_cancel = false
 
 -- fits: may a job of that size join this batch?
 local function fits(len)
-  return #items == 0 or (len <= LARGE and bytes + len <= BATCH)
+  return #items == 0 or (len <= LARGE and bytes + len <= ENOUGH)
 end
 
 local function add(item, len)
@@ -34,20 +42,19 @@ end
 
 local function lease_all()
   if #ids == 0 then return end
-  local args = {}
+  local args, ends = {}, text(now + lease)
   for i = 1, #ids do
-    args[2 * i - 1] = now + lease
+    args[2 * i - 1] = ends
     args[2 * i] = ids[i]
   end
   call('ZADD', active, unpack(args))
   call('SET', op, table.concat(ids, ' '), 'PX', lease)
 end
 
-local function describe(id, len, cancelled)
-  local key = job_key(id)
-  local f = call('HMGET', key, 'attempts', 'throttles', 'recoveries', 'created', 'expires_at')
-  local payload = len <= LARGE and call('HGET', key, 'payload')
-  return {id, payload, len, f[1] or '0', f[2] or '0', f[3] or '0', f[4] or '0', f[5] or '-1',
+local function describe(id, key, len, cancelled)
+  local f = call('HMGET', key, 'attempts', 'throttles', 'recoveries', 'created', 'expires_at',
+                 len <= LARGE and 'payload' or 'none')
+  return {id, f[6], len, f[1] or '0', f[2] or '0', f[3] or '0', f[4] or '0', f[5] or '-1',
           cancelled and 1 or 0}
 end
 
@@ -56,22 +63,27 @@ local function take_delayed(id, cancelled)
   local key = job_key(id)
   local len = call('HSTRLEN', key, 'payload')
   if len == 0 then -- its hash was evicted or deleted by hand: there is nothing left to do
-    call('ZREM', delayed, id)
-    call('DEL', key)
+    left[#left + 1] = id
+    call('DEL', key, stem .. 'replies:' .. id)
     count('vanished')
     return true
   end
   if not fits(len) then return false end
-  add(describe(id, len, cancelled), len)
-  call('ZREM', delayed, id)
+  add(describe(id, key, len, cancelled), len)
+  left[#left + 1] = id
   call('HSET', key, 'state', 'active', 'token', token, 'worker', worker)
-  call('HDEL', key, 'due')
   ids[#ids + 1] = id
   return true
 end
 
+local function leave_delayed()
+  if #left > 0 then call('ZREM', delayed, unpack(left)) end
+  left = {}
+end
+
 local function take_cancelled()
-  if call('SCARD', cancel) == 0 then return end
+  any_cancel = call('SCARD', cancel) > 0
+  if not any_cancel then return end
   for _, id in ipairs(call('SRANDMEMBER', cancel, 100)) do
     if full then return end
     if call('ZSCORE', delayed, id) and not take_delayed(id, true) then return end
@@ -79,37 +91,58 @@ local function take_cancelled()
 end
 
 local function take_due()
-  local due = call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, want)
+  if full or #items >= want then return end
+  local due = call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, want - #items)
   for _, id in ipairs(due) do
-    if full or #items >= want then return end
-    if not take_delayed(id, false) then full = true end
+    if full then return end
+    local cancelled = any_cancel and call('SISMEMBER', cancel, id) == 1
+    if not take_delayed(id, cancelled) then full = true end
   end
 end
 
+-- claim_names: ids for that many payloads. Their middle is the queue's own count of claims, so that no
+-- two claims share one, whatever stems workers make, and a call repeated too late spoils nothing.
 local DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
-local function claim_id(n)
-  local hi, lo = math.floor(n / 32) % 32 + 1, n % 32 + 1
-  return '~' .. ARGV[5] .. '0' .. string.sub(DIGITS, hi, hi) .. string.sub(DIGITS, lo, lo)
+local function claim_names(most)
+  local names, digits, middle = {}, {}, ''
+  for i = 1, 32 do digits[i] = string.sub(DIGITS, i, i) end
+  local n = tonumber(try('HINCRBY', stats, 'claims', 1)) or time[1] * 1000000 + time[2]
+  for _ = 1, 13 do
+    middle = digits[n % 32 + 1] .. middle
+    n = math.floor(n / 32)
+  end
+  local head = '~' .. string.sub(ARGV[5], 1, 10) .. middle .. '0'
+  for i = 0, most - 1 do
+    if i % 32 == 0 then middle = head .. digits[i / 32 + 1] end
+    names[i + 1] = middle .. digits[i % 32 + 1]
+  end
+  return names
 end
 
 -- take_waiting: the size of a list's element is known only once it is popped, so the largest of
--- this batch stands for the next; one above 1 MiB that comes all the same is put back.
-local function take_waiting()
-  local largest = 0
-  while not full and #items < want and (#items == 0 or bytes + largest <= BATCH) do
-    local payload = call('RPOP', jobs)
-    if not payload then return end
+-- this batch stands for the next; one that is too much all the same is put back.
+local function take_waiting(waiting)
+  local most = math.min(want - #items, waiting)
+  if full or most <= 0 then return end
+  local names, created, largest = claim_names(most), text(now), 0
+  for i = 1, most do
+    local name, payload = names[i], call('RPOP', jobs)
     local len = #payload
-    if #items > 0 and len > BATCH then
+    if #items > 0 and bytes + len > BATCH then
       call('RPUSH', jobs, payload)
       return
     end
-    local id = claim_id(#ids)
-    call('HSET', job_key(id), 'payload', payload, 'state', 'claimed', 'token', token,
-         'worker', worker)
-    ids[#ids + 1] = id
-    add({id, len <= LARGE and payload, len}, len)
-    largest = math.max(largest, len)
+    call('HSET', stem_job .. name, 'payload', payload, 'state', 'active', 'token', token,
+         'worker', worker, 'created', created)
+    ids[#ids + 1] = name
+    if len > LARGE then
+      items[#items + 1] = {name, false, len}
+      return
+    end
+    if #items > 0 then bytes = bytes + len end
+    items[#items + 1] = {name, payload, len}
+    if len > largest then largest = len end
+    if bytes + largest > ENOUGH then return end
   end
 end
 
@@ -127,7 +160,7 @@ local function repeated(taken)
       if string.sub(id, 1, 1) == '~' then
         items[#items + 1] = {id, len <= LARGE and call('HGET', key, 'payload'), len}
       else
-        items[#items + 1] = describe(id, len, call('SISMEMBER', cancel, id) == 1)
+        items[#items + 1] = describe(id, key, len, call('SISMEMBER', cancel, id) == 1)
       end
     end
   end
@@ -143,10 +176,12 @@ elseif tonumber(version) ~= 1 then
   return answer('version')
 end
 take_cancelled()
+leave_delayed()
 local paused = call('EXISTS', stem .. 'paused') == 1
 if not paused and want > 0 then
   take_due()
-  take_waiting()
+  leave_delayed()
+  take_waiting(call('LLEN', jobs))
 end
 lease_all()
 write_counts()

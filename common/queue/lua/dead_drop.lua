@@ -1,7 +1,9 @@
+#!lua flags=allow-oom
 --[[ dead_drop: an operator throws dead jobs away; their results stay until they expire.
 
   ARGV    ids, at most 100
   Returns {now, 1 or 0...}: was it dead?
+  Repeat: a second time it is not dead, and nothing happens.
 ]]
 local out = {now}
 for i = 1, #ARGV do

@@ -1,27 +1,48 @@
+#!lua flags=allow-oom
 --[[ dead_retry: an operator sends dead jobs round again, with fresh counters.
 
   ARGV    ids, at most 100
-  Returns {now, 1 or 0...}: was it dead?
+  Returns {now, n...}: 1 = it goes round again; 0 = it was not dead, or has nothing left to retry;
+  2 = still dead: this call has moved enough, send it again.
   What was never a valid job goes back to the right end of `jobs`, to be read again.
+  Keeps:  a retried job has no result, and is in delayed or in jobs.
+  Bounds: 1 MiB of payloads that go back to `jobs`, beyond the first.
+  Repeat: a second time it is not dead, and nothing happens.
 ]]
-local out = {now}
-for i = 1, #ARGV do
-  local id = ARGV[i]
-  local key = job_key(id)
-  local was = call('ZREM', dead, id)
-  if was == 1 then
-    call('DEL', result_key(id))
-    if call('HGET', key, 'raw') then
-      call('RPUSH', jobs, call('HGET', key, 'payload'))
-      call('DEL', key)
-    elseif call('EXISTS', key) == 1 then
-      call('HSET', key, 'state', 'delayed', 'due', now, 'attempts', 0, 'throttles', 0, 'recoveries', 0)
-      call('HDEL', key, 'cause', 'died')
-      call('ZADD', delayed, now, id)
-    end
-    count('dead_retried')
-  end
-  out[#out + 1] = was
+local out, bytes = {now}, nil
+
+local function back_to_jobs(key)
+  local len = call('HSTRLEN', key, 'payload')
+  if bytes and bytes + len > BATCH then return 2 end
+  bytes = (bytes or -len) + len
+  call('RPUSH', jobs, call('HGET', key, 'payload'))
+  call('DEL', key)
+  return 1
 end
+
+local function retry(id)
+  local key = job_key(id)
+  if not call('ZSCORE', dead, id) then return 0 end
+  if call('HEXISTS', key, 'payload') == 0 then -- evicted or deleted by hand
+    call('ZREM', dead, id)
+    call('DEL', key)
+    count('vanished')
+    return 0
+  end
+  if call('HEXISTS', key, 'raw') == 1 then
+    if back_to_jobs(key) == 2 then return 2 end
+  else
+    call('HSET', key, 'state', 'delayed', 'due', text(now), 'attempts', '0', 'throttles', '0',
+         'recoveries', '0')
+    call('HDEL', key, 'cause', 'died')
+    call('ZADD', delayed, text(now), id)
+  end
+  call('ZREM', dead, id)
+  call('DEL', result_key(id))
+  count('dead_retried')
+  return 1
+end
+
+for i = 1, #ARGV do out[#out + 1] = retry(ARGV[i]) end
 write_counts()
 return out

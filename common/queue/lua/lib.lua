@@ -3,25 +3,32 @@
   KEYS[1] is the queue's stem, `penstock:{Q}:`. Every other key is the stem and a name, so all of
   them carry the queue's hash tag and lie in one Cluster slot; that is why deriving them here is
   lawful. Time is the Redis server's own, in milliseconds: workers' clocks decide nothing.
+
+  A call costs about a microsecond and a number as its argument half of one more (Redis prints it
+  with 17 digits), so scripts ask for many things at once and hand over numbers as text.
 ]]
 local stem = KEYS[1]
 local jobs, delayed, active = stem .. 'jobs', stem .. 'delayed', stem .. 'active'
 local dead, cancel, stats = stem .. 'dead', stem .. 'cancel', stem .. 'stats'
-local call = redis.call
+local owed = stem .. 'owed'
+local call, try = redis.call, redis.pcall
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local LARGE = 16384     -- a payload or result above this many bytes shares no batch
 local BATCH = 1048576   -- bytes a call may move beyond its first job
+local LISTS = 250       -- reply lists of duplicates that a call may serve
 local RUN_KEPT = 2592000000 -- 30 days, in ms
 
+local format = string.format
+local function text(n) return format('%.0f', n) end
 local function job_key(id) return stem .. 'job:' .. id end
 local function result_key(id) return stem .. 'result:' .. id end
 
 -- Counters are summed up during a call and written once at its end, the queue's and each run's.
 local sums, runs = {}, {}
 local function count(field, n, run)
-  n = tonumber(n) or 1
+  if n == nil then n = 1 else n = tonumber(n) or 0 end
   if n == 0 then return end
   sums[field] = (sums[field] or 0) + n
   if run and run ~= '' then
@@ -31,23 +38,31 @@ local function count(field, n, run)
   end
 end
 
-local function add_counts(key, fields)
-  for field, n in pairs(fields) do
-    if field == 'cost_usd' then
-      call('HINCRBYFLOAT', key, field, string.format('%.9f', n))
-    else
-      call('HINCRBY', key, field, string.format('%.0f', n))
-    end
+-- dollars: billionths at most, and no zeros behind.
+local function dollars(n) return (string.gsub(format('%.9f', n), '%.?0+$', '')) end
+
+-- add_counts: a key that someone has made something else of must not stop the jobs, so it is left.
+local function add_counts(key, fields, ...)
+  local names, extra, args = {}, {...}, {}
+  for field in pairs(fields) do names[#names + 1] = field end
+  if #names == 0 then return end
+  local had = try('HMGET', key, unpack(names))
+  if had.err then return end
+  for i = 1, #names do
+    local sum = (tonumber(had[i] or 0) or 0) + fields[names[i]]
+    args[2 * i - 1] = names[i]
+    args[2 * i] = names[i] == 'cost_usd' and dollars(sum) or text(sum)
   end
+  for i = 1, #extra do args[#args + 1] = extra[i] end
+  call('HSET', key, unpack(args))
 end
 
 local function write_counts()
   add_counts(stats, sums)
   for run, fields in pairs(runs) do
     local key = stem .. 'run:' .. run
-    add_counts(key, fields)
-    call('HSETNX', key, 'created', now)
-    call('HSET', key, 'updated', now)
+    add_counts(key, fields, 'updated', text(now))
+    try('HSETNX', key, 'created', text(now))
     call('PEXPIRE', key, RUN_KEPT)
   end
 end
@@ -58,15 +73,24 @@ local function next_due()
   return first[2] and tonumber(first[2]) or -1
 end
 
--- push_replies: the result goes to each list named in `names` (blank-separated), each once.
-local function push_replies(names, result, ttl)
-  local seen = {}
-  for name in string.gmatch(names, '%S+') do
-    if not seen[name] then
-      seen[name] = true
-      local key = stem .. 'reply:' .. name
-      call('RPUSH', key, result)
-      call('PEXPIRE', key, ttl)
-    end
-  end
+-- push_reply: the result goes to the list `name` ('' = none). A key of that name that is no list is
+-- its maker's trouble, not that of the jobs in this batch.
+local function push_reply(name, result, ttl)
+  if name == '' then return end
+  local key = stem .. 'reply:' .. name
+  if type(try('RPUSH', key, result)) == 'number' then call('PEXPIRE', key, ttl) end
+end
+
+-- push_replies: the result goes to the lists that duplicates of the job have named (but not to `own`
+-- once more), to as many as this call may still serve; the id is `owed` the rest, and tick goes on.
+local lists_left, bytes_left = LISTS, BATCH
+local function push_replies(id, result, ttl, own)
+  local names = stem .. 'replies:' .. id
+  local most = math.min(lists_left, math.floor(bytes_left / math.max(#result, 1)))
+  if lists_left == LISTS then most = math.max(most, 1) end
+  if own ~= '' then call('SREM', names, own) end
+  local lists = most > 0 and call('SPOP', names, most) or {}
+  for i = 1, #lists do push_reply(lists[i], result, ttl) end
+  lists_left, bytes_left = lists_left - #lists, bytes_left - #lists * #result
+  if call('EXISTS', names) == 1 then call('SADD', owed, id) else call('SREM', owed, id) end
 end

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 --[[ reject: what is no valid job goes to dead with its raw bytes and the reason.
 
   ARGV[1] token  of the claim
@@ -10,7 +11,7 @@
   Keeps:  nothing of a job that uses the same id changes.
   Repeat: a second time the claim is gone, and nothing happens.
 ]]
-local token, ttl = ARGV[1], tonumber(ARGV[2])
+local token, ttl = ARGV[1], ARGV[2]
 local out = {now}
 
 local function reject(at)
@@ -20,14 +21,14 @@ local function reject(at)
   if id == '' or call('EXISTS', job_key(id), result_key(id)) > 0 then id = ARGV[at + 2] end
   local key = job_key(id)
   call('RENAME', from, key)
-  call('HSET', key, 'state', 'dead', 'attempts', 0, 'throttles', 0, 'recoveries', 0, 'created', now,
-       'died', now, 'cause', 'invalid_job', 'last_error', ARGV[at + 3], 'raw', 1)
+  call('HSET', key, 'state', 'dead', 'attempts', '0', 'throttles', '0', 'recoveries', '0',
+       'died', text(now), 'cause', 'invalid_job', 'last_error', ARGV[at + 3], 'raw', '1')
   call('HDEL', key, 'token', 'worker')
   call('ZREM', active, claim)
-  call('ZADD', dead, now, id)
+  call('ZADD', dead, text(now), id)
   local result = '{"id":"' .. id .. '"' .. ARGV[at + 4]
   call('SET', result_key(id), result, 'PX', ttl)
-  push_replies(ARGV[at + 5], result, ttl)
+  push_reply(ARGV[at + 5], result, ttl)
   count('failed', 1, ARGV[at + 6])
   count('invalid', 1)
   return id

@@ -18,20 +18,22 @@
            good answer has been paid for, so it is taken from anyone while no one has finished.
   Repeat:  done again is `already`, later again is `lost`; neither changes anything.
 ]]
-local ttl = tonumber(ARGV[1])
-local out, freed = {now}, {}
+local ttl = ARGV[1]
+local out, freed, waits, ended = {now}, {}, {}, {}
 
 local function finish(at, id, key, replies)
   local result, status, run = ARGV[at + 3], ARGV[at + 4], ARGV[at + 10]
-  call('SET', result_key(id), result, 'PX', ttl)
-  push_replies(ARGV[at + 9] .. ' ' .. replies, result, ttl)
+  call('PSETEX', result_key(id), ttl, result)
+  push_reply(ARGV[at + 9], result, ttl)
+  if replies then push_replies(id, result, ttl, ARGV[at + 9]) end
   freed[#freed + 1] = id
+  ended[#ended + 1] = id
   if ARGV[at + 2] == 'bury' then
     call('HSET', key, 'state', 'dead', 'attempts', ARGV[at + 5], 'throttles', ARGV[at + 6],
          'last_status', ARGV[at + 7], 'last_error', ARGV[at + 8], 'cause', ARGV[at + 14],
-         'died', now)
+         'died', text(now))
     call('HDEL', key, 'token', 'worker', 'replies', 'due')
-    call('ZADD', dead, now, id)
+    call('ZADD', dead, text(now), id)
   else
     call('DEL', key)
   end
@@ -43,30 +45,32 @@ local function finish(at, id, key, replies)
 end
 
 local function done(at, id, key)
-  local f = call('HMGET', key, 'token', 'state', 'replies')
-  local replies = f[3] or ''
-  if f[1] and f[1] == ARGV[at + 1] then return finish(at, id, key, replies) end
-  if call('EXISTS', result_key(id)) == 1 or f[2] == 'dead' then return 'already' end
+  local f = call('HMGET', key, 'token', 'replies', 'state')
+  if f[1] and f[1] == ARGV[at + 1] then return finish(at, id, key, f[2]) end
+  if f[3] == 'dead' or call('EXISTS', result_key(id)) == 1 then return 'already' end
   if ARGV[at + 4] ~= 'succeeded' then return 'lost' end
   call('ZREM', delayed, id)
+  waits[id] = nil
   count('late_answers')
-  return finish(at, id, key, replies)
+  return finish(at, id, key, true)
 end
 
 local WHY = {throttle = 'throttles', retry = 'retries', parked = 'parked',
              handed_back = 'handed_back'}
 local function later(at, id, key)
   if call('HGET', key, 'token') ~= ARGV[at + 1] then return 'lost' end
-  local due = now + tonumber(ARGV[at + 3])
-  call('HSET', key, 'state', 'delayed', 'due', due, 'attempts', ARGV[at + 5],
-       'throttles', ARGV[at + 6])
+  local due = text(now + tonumber(ARGV[at + 3]))
   if ARGV[at + 8] ~= '' then
-    call('HSET', key, 'last_status', ARGV[at + 7], 'last_error', ARGV[at + 8])
+    call('HSET', key, 'state', 'delayed', 'due', due, 'attempts', ARGV[at + 5],
+         'throttles', ARGV[at + 6], 'last_status', ARGV[at + 7], 'last_error', ARGV[at + 8])
+  else
+    call('HSET', key, 'state', 'delayed', 'due', due, 'attempts', ARGV[at + 5],
+         'throttles', ARGV[at + 6])
   end
   call('HDEL', key, 'token', 'worker')
-  call('ZADD', delayed, due, id)
+  waits[id] = due
   freed[#freed + 1] = id
-  count(WHY[ARGV[at + 4]], 1, ARGV[at + 10])
+  count(WHY[ARGV[at + 4]] or 'retries', 1, ARGV[at + 10])
   return 'ok'
 end
 
@@ -75,15 +79,13 @@ for at = 2, #ARGV, 15 do
   local move = ARGV[at + 2] == 'later' and later or done
   out[#out + 1] = move(at, id, job_key(id))
 end
-if #freed > 0 then
-  call('ZREM', active, unpack(freed))
-  if call('SCARD', cancel) > 0 then
-    for i = 2, #out do
-      if out[i] == 'ok' and ARGV[2 + (i - 2) * 15 + 2] ~= 'later' then
-        call('SREM', cancel, ARGV[2 + (i - 2) * 15])
-      end
-    end
-  end
+if #freed > 0 then call('ZREM', active, unpack(freed)) end
+local due = {}
+for id, at in pairs(waits) do
+  due[#due + 1] = at
+  due[#due + 1] = id
 end
+if #due > 0 then call('ZADD', delayed, unpack(due)) end
+if #ended > 0 and call('SCARD', cancel) > 0 then call('SREM', cancel, unpack(ended)) end
 write_counts()
 return out

@@ -10,39 +10,53 @@
 
   Returns {now, next due or -1, waiting, delayed, active, dead, paused 0/1, recovered, buried,
   delayed jobs to cancel 0/1, id...}: the ids in flight that are to be cancelled.
-  Keeps:  a recovered job is due now; a recovered payload is next in `jobs`, where it came from.
-  Bounds: 100 leases, 100 cancels, 1 MiB of payload beyond the first.
+  Keeps:  a recovered job is due now; a recovered payload is next in `jobs`, where it came from, and
+          of several the one that was taken first is next.
+  Bounds: 100 leases, 100 cancels, 1 MiB of payload beyond the first, 250 reply lists.
+  Repeat: what ran out and was to be cancelled has been dealt with; it goes on with the rest.
 ]]
 local max_deaths = tonumber(ARGV[2])
 local recovered, buried = 0, 0
 
--- deaths: how many workers died with these bytes in hand. They have no id yet, so their digest is
--- the name; a day later it is forgotten.
-local function deaths(payload)
-  local key = stem .. 'deaths'
-  local n = call('HINCRBY', key, redis.sha1hex(payload), 1)
-  call('PEXPIRE', key, 86400000)
+-- digest: what a payload is known by before it has an id: itself, or its length and sixteen pieces.
+local function digest(payload)
+  local len = #payload
+  if len <= LARGE then return redis.sha1hex(payload) end
+  local parts, step = {tostring(len)}, math.floor((len - 1024) / 15)
+  for i = 0, 15 do parts[#parts + 1] = string.sub(payload, i * step + 1, i * step + 1024) end
+  return redis.sha1hex(table.concat(parts))
+end
+
+-- deaths: how many workers died with these bytes in hand. The same bytes may wait many times, so of
+-- one claim they count once. A day later it is forgotten.
+local function deaths(key, token)
+  local n, last = string.match(call('GET', key) or '', '^(%d+) (.*)$')
+  n = tonumber(n or '0')
+  if last ~= token then n = n + 1 end
+  call('SET', key, n .. ' ' .. token, 'PX', 86400000)
   return n
 end
 
 local function bury_payload(claim, key)
   local id = string.sub(claim, 2)
   call('RENAME', key, job_key(id))
-  call('HSET', job_key(id), 'state', 'dead', 'attempts', 0, 'throttles', 0, 'recoveries', max_deaths,
-       'created', now, 'died', now, 'cause', 'crash', 'raw', 1,
-       'last_error', 'workers died while they read this payload')
+  call('HSET', job_key(id), 'state', 'dead', 'attempts', '0', 'throttles', '0',
+       'recoveries', max_deaths, 'died', text(now),
+       'cause', 'crash', 'raw', '1', 'last_error', 'workers died while they read this payload')
   call('HDEL', job_key(id), 'token', 'worker')
-  call('ZADD', dead, now, id)
+  call('ZADD', dead, text(now), id)
   call('SET', result_key(id), '{"id":"' .. id .. '"' .. ARGV[5], 'PX', ARGV[3])
   count('failed')
   buried = buried + 1
 end
 
 local function recover_payload(claim, key)
-  local payload = call('HGET', key, 'payload')
-  if not payload then
-    call('DEL', key)
-  elseif max_deaths > 0 and deaths(payload) >= max_deaths then
+  local f = call('HMGET', key, 'payload', 'token')
+  local payload, token = f[1], f[2] or ''
+  count('recoveries')
+  local name = max_deaths > 0 and stem .. 'deaths:' .. digest(payload)
+  if name and deaths(name, token) >= max_deaths then
+    call('DEL', name)
     bury_payload(claim, key)
   else
     call('RPUSH', jobs, payload)
@@ -50,35 +64,43 @@ local function recover_payload(claim, key)
   end
 end
 
+local due = {}
 local function recover_job(id, key)
-  if call('EXISTS', key) == 0 then
-    count('vanished')
-    return
-  end
+  count('recoveries')
   call('HINCRBY', key, 'recoveries', 1)
-  call('HSET', key, 'state', 'delayed', 'due', now)
+  call('HSETNX', key, 'attempts', '0')
+  call('HSETNX', key, 'throttles', '0')
+  call('HSET', key, 'state', 'delayed', 'due', text(now))
   call('HDEL', key, 'token', 'worker')
-  call('ZADD', delayed, now, id)
+  due[#due + 1] = text(now)
+  due[#due + 1] = id
 end
 
+local function lost_hash(id, key)
+  call('DEL', key, stem .. 'replies:' .. id)
+  count('vanished')
+end
+
+-- recover: the latest first, for each payload goes to the front of the others.
 local function recover()
-  local bytes, first = 0, true
-  for _, id in ipairs(call('ZRANGEBYSCORE', active, '-inf', '(' .. now, 'LIMIT', 0, 100)) do
+  local freed, bytes = {}, nil
+  for _, id in ipairs(call('ZREVRANGEBYSCORE', active, '(' .. text(now), '-inf', 'LIMIT', 0, 100)) do
     local key = job_key(id)
-    local claimed = string.sub(id, 1, 1) == '~'
-    if claimed then
-      local len = call('HSTRLEN', key, 'payload')
-      if not first and bytes + len > BATCH then return end
-      if not first then bytes = bytes + len end
-      first = false
-      recover_payload(id, key)
-    else
+    if call('HEXISTS', key, 'payload') == 0 then
+      lost_hash(id, key)
+    elseif string.sub(id, 1, 1) ~= '~' then
       recover_job(id, key)
+    else
+      local len = call('HSTRLEN', key, 'payload')
+      if bytes and bytes + len > BATCH then break end
+      bytes = (bytes or -len) + len
+      recover_payload(id, key)
     end
-    call('ZREM', active, id)
-    recovered = recovered + 1
-    count('recoveries')
+    freed[#freed + 1] = id
   end
+  if #due > 0 then call('ZADD', delayed, unpack(due)) end
+  if #freed > 0 then call('ZREM', active, unpack(freed)) end
+  recovered = #freed
 end
 
 local running, pending = {}, 0
@@ -98,10 +120,24 @@ local function cancel_one(id)
   end
 end
 
+-- pay: one job's result goes to more of the lists that its duplicates named.
+local function pay()
+  local id = call('SRANDMEMBER', owed)
+  if not id then return end
+  local result = call('GET', result_key(id))
+  if result then
+    push_replies(id, result, ARGV[3], '')
+  else
+    call('SREM', owed, id)
+    if call('EXISTS', job_key(id)) == 0 then call('DEL', stem .. 'replies:' .. id) end
+  end
+end
+
 if ARGV[1] == '1' then recover() end
 if call('SCARD', cancel) > 0 then
   for _, id in ipairs(call('SRANDMEMBER', cancel, 100)) do cancel_one(id) end
 end
+pay()
 write_counts()
 local out = {now, next_due(), call('LLEN', jobs), call('ZCARD', delayed), call('ZCARD', active),
              call('ZCARD', dead), call('EXISTS', stem .. 'paused'), recovered, buried, pending}
