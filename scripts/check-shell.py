@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-SKIP = {".git", ".deps", ".cache", "build", "node_modules", "__pycache__"}
+SKIP = {".git", ".deps", ".cache", ".pytest_cache", "build", "node_modules", "__pycache__"}
 SHEBANG = re.compile(rb"^#!\s*/(?:usr/)?bin/(?:env\s+)?(?:ba|da)?sh\b")
 
 
