@@ -1,0 +1,76 @@
+// cli: what the verbs of `penstock` share. One table of verbs and their options (verbs.c) is what
+// --help is made from; a verb is one function in one file.
+#ifndef PENSTOCK_CLI_CLI_H
+#define PENSTOCK_CLI_CLI_H
+
+#include "common/job/name.h"
+#include "common/queue/keys.h"
+#include "worker/cli/sync.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+// Exit codes, for scripts. They do not change.
+enum {
+    EXIT_ALL_WELL = 0,
+    EXIT_SOME_FAILED = 1, // a job failed, a check found something, an id was not there
+    EXIT_USAGE = 2,       // wrong words on the command line or in a setting
+    EXIT_NO_REDIS = 3,    // Redis cannot be reached or refused
+    EXIT_TIMEOUT = 4,     // --timeout ran out
+};
+
+enum { CLI_OPTIONS_MAX = 16, CLI_KEY_MAX = 1024 };
+
+struct cli;
+
+struct cli_option {
+    const char *name;  // without the dashes; NULL ends a list
+    const char *value; // what its value is called in --help; NULL = it takes none
+    const char *help;
+};
+
+struct cli_verb {
+    const char *name;
+    const char *args; // what follows the options, for --help
+    const char *help; // one line
+    int (*run)(struct cli *c);
+    struct cli_option options[CLI_OPTIONS_MAX];
+};
+
+struct cli {
+    struct conf conf;
+    const struct cli_verb *verb;
+    const char *given[CLI_OPTIONS_MAX]; // by the verb's options: the value, or "" for a switch
+    bool json;                          // --json: machine output
+    const char *queue;                  // --queue, or the first of the settings
+    int argc;                           // what is left: the verb's own arguments
+    char **argv;
+    struct sync *redis; // open from cli_connect on
+};
+
+extern const struct cli_verb cli_verbs[]; // ends with a nameless one
+
+// cli_option gives an option's value ("" for a switch), or NULL where it was not given.
+const char *cli_option(const struct cli *c, const char *name);
+// cli_connect opens c->redis; on failure it has said why, and gives an exit code.
+int cli_connect(struct cli *c) MUST_CHECK;
+// cli_fail prints one line "penstock VERB: ..." on standard error and gives back the code.
+int cli_fail(const struct cli *c, int code, const char *fmt, ...) PRINTF(3, 4);
+// cli_key writes a key of c->queue.
+void cli_key(const struct cli *c, const char *name, char ret[CLI_KEY_MAX]);
+// cli_ms reads "500", "30s", "5m", "2h", "1d" as milliseconds (a plain number is seconds); -1 =
+// wrong.
+int64_t cli_ms(const char *text);
+bool cli_colour(void); // standard output is a terminal, and NO_COLOR is not set
+
+int cmd_push(struct cli *c);
+int cmd_get(struct cli *c);
+int cmd_wait(struct cli *c);
+int cmd_stats(struct cli *c);
+int cmd_check(struct cli *c);
+int cmd_dead(struct cli *c);
+int cmd_pause(struct cli *c);
+int cmd_resume(struct cli *c);
+int cmd_cancel(struct cli *c);
+
+#endif

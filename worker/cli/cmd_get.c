@@ -1,0 +1,166 @@
+// penstock get, penstock wait: results by id.
+#include "common/base/clock.h"
+#include "common/base/scan.h"
+#include "worker/cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { RESULT_BYTES_MAX = 512 << 20, LOOK_FIRST_MS = 20, LOOK_MOST_MS = 500 };
+
+static bool is_good(struct strbuf *result)
+{
+    struct scan_value status;
+    struct span word = {0};
+    bool read =
+        scan_get(scan_root(result->at, result->len), "status", &status) && scan_str(status, &word);
+    return read && span_is(word, "succeeded");
+}
+
+static void print_text(struct strbuf *result)
+{
+    struct scan_value text;
+    struct strbuf plain;
+    strbuf_init(&plain, RESULT_BYTES_MAX);
+    if (scan_get(scan_root(result->at, result->len), "text", &text) && text.type == SCAN_STRING)
+        scan_unescape(text, &plain);
+    fwrite(plain.at ? plain.at : "", 1, plain.len, stdout);
+    putchar('\n');
+    strbuf_fini(&plain);
+}
+
+// print_result prints one result; false where the job did not succeed.
+static bool print_result(struct cli *c, struct strbuf *result)
+{
+    bool good = is_good(result);
+    if (cli_option(c, "text") && good) {
+        print_text(result);
+    } else if (cli_option(c, "text")) {
+        struct scan_value error = {0}, message = {0};
+        scan_get(scan_root(result->at, result->len), "error", &error);
+        scan_get(error, "message", &message);
+        cli_fail(c, 0, "%.*s", (int)message.raw.len, message.raw.at ? message.raw.at : "failed");
+    } else {
+        fwrite(result->at, 1, result->len, stdout);
+        putchar('\n');
+    }
+    return good;
+}
+
+static bool fetch(struct cli *c, const char *id, struct strbuf *ret)
+{
+    char key[CLI_KEY_MAX], name[ID_BYTES_MAX + 16];
+    snprintf(name, sizeof name, "result:%s", id);
+    cli_key(c, name, key);
+    return sync_text(c->redis, ret, "GET", key);
+}
+
+static int check_ids(struct cli *c)
+{
+    if (c->argc == 0)
+        return cli_fail(c, EXIT_USAGE, "which job? penstock %s ID...", c->verb->name);
+    for (int i = 0; i < c->argc; i++)
+        if (!id_is_valid(c->argv[i], strlen(c->argv[i])))
+            return cli_fail(c, EXIT_USAGE, "%s is no job's id", c->argv[i]);
+    return 0;
+}
+
+static void take_state(int err, const struct reply *reply, void *arg)
+{
+    struct strbuf *ret = arg;
+    static const char *const names[] = {"state", "attempts", "throttles",
+                                        "due",   "worker",   "last_error"};
+    for (size_t i = 0; err == 0 && i < ARRAY_LEN(names); i++) {
+        struct span value;
+        if (!reply_str(reply_at(reply, i), &value) || value.len == 0)
+            continue;
+        strbuf_add_fmt(ret, "%s\"%s\":", ret->len ? "," : "", names[i]);
+        strbuf_add_json(ret, value.at, value.len);
+    }
+}
+
+// print_state tells where an unfinished job stands.
+static void print_state(struct cli *c, const char *id)
+{
+    char key[CLI_KEY_MAX], name[ID_BYTES_MAX + 16];
+    struct strbuf fields;
+    strbuf_init(&fields, 1 << 20);
+    snprintf(name, sizeof name, "job:%s", id);
+    cli_key(c, name, key);
+    int err = sync_words(c->redis, take_state, &fields, "HMGET", key, "state", "attempts",
+                         "throttles", "due", "worker", "last_error", NULL);
+    if (err || fields.len == 0)
+        printf(
+            "{\"id\":\"%s\",\"status\":\"unknown\",\"hint\":\"not admitted yet, or its result has "
+            "expired\"}\n",
+            id);
+    else
+        printf("{\"id\":\"%s\",\"status\":\"unfinished\",%s}\n", id, fields.at);
+    strbuf_fini(&fields);
+}
+
+int cmd_get(struct cli *c)
+{
+    struct strbuf result;
+    int code = check_ids(c);
+    if (!code)
+        code = cli_connect(c);
+    if (code)
+        return code;
+    strbuf_init(&result, RESULT_BYTES_MAX);
+    for (int i = 0; i < c->argc; i++) {
+        if (fetch(c, c->argv[i], &result)) {
+            if (!print_result(c, &result))
+                code = EXIT_SOME_FAILED;
+        } else {
+            if (!cli_option(c, "text"))
+                print_state(c, c->argv[i]);
+            else
+                cli_fail(c, 0, "%s has no result yet", c->argv[i]);
+            code = EXIT_SOME_FAILED;
+        }
+    }
+    strbuf_fini(&result);
+    return code;
+}
+
+// wait_one looks again and again, more seldom as time goes by. False where the time is up.
+static bool wait_one(struct cli *c, const char *id, uint64_t until_ms, struct strbuf *result)
+{
+    for (uint64_t pause = LOOK_FIRST_MS;; pause = MIN(pause * 3 / 2, (uint64_t)LOOK_MOST_MS)) {
+        if (fetch(c, id, result))
+            return true;
+        uint64_t now_ms = clock_mono_ms();
+        if (now_ms >= until_ms)
+            return false;
+        uint64_t nap = MIN(pause, until_ms - now_ms);
+        struct timespec t = {(time_t)(nap / 1000), (long)(nap % 1000) * 1000000};
+        nanosleep(&t, NULL);
+    }
+}
+
+int cmd_wait(struct cli *c)
+{
+    const char *text = cli_option(c, "timeout");
+    int64_t ms = text ? cli_ms(text) : INT64_MAX / 2;
+    struct strbuf result;
+    int code = check_ids(c);
+    if (!code && ms < 0)
+        code = cli_fail(c, EXIT_USAGE, "--timeout %s is no time; write 30s, 5m or 2h", text);
+    if (!code && !c->redis)
+        code = cli_connect(c);
+    if (code)
+        return code;
+    uint64_t until_ms = clock_mono_ms() + (uint64_t)ms;
+    strbuf_init(&result, RESULT_BYTES_MAX);
+    for (int i = 0; i < c->argc && code != EXIT_TIMEOUT; i++) {
+        if (!wait_one(c, c->argv[i], until_ms, &result))
+            code = cli_fail(c, EXIT_TIMEOUT, "%s has no result yet", c->argv[i]);
+        else if (!print_result(c, &result))
+            code = EXIT_SOME_FAILED;
+        fflush(stdout);
+    }
+    strbuf_fini(&result);
+    return code;
+}

@@ -1,0 +1,195 @@
+// penstock push: prompts from arguments or standard input, onto a queue; prints the jobs' ids.
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/job/job.h"
+#include "common/job/ulid.h"
+#include "worker/cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PUSH_BATCH = 256, PUSH_BATCH_BYTES = 1 << 20 };
+
+struct pusher {
+    struct cli *cli;
+    char key[CLI_KEY_MAX];
+    struct strbuf jobs[PUSH_BATCH];
+    char ids[PUSH_BATCH][ID_BYTES_MAX + 1];
+    size_t count, bytes, pushed;
+    int64_t now_ms;
+    char **waited; // ids to wait for, with --wait
+};
+
+static void add_text(struct strbuf *b, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    strbuf_add_fmt(b, ",\"%s\":", name);
+    strbuf_add_json_str(b, value);
+}
+
+static int add_time(struct strbuf *b, struct cli *c, const char *option, const char *field)
+{
+    const char *text = cli_option(c, option);
+    if (!text)
+        return 0;
+    int64_t ms = cli_ms(text);
+    if (ms < 0)
+        return cli_fail(c, EXIT_USAGE, "--%s %s is no time; write 30s, 5m or 2h", option, text);
+    strbuf_add_fmt(b, ",\"%s\":%lld", field, (long long)ms);
+    return 0;
+}
+
+// build_job makes a job's JSON of a prompt and the options.
+static int build_job(struct pusher *p, struct span prompt, struct strbuf *b, char *id)
+{
+    struct cli *c = p->cli;
+    if (cli_option(c, "id"))
+        snprintf(id, ID_BYTES_MAX + 1, "%s", cli_option(c, "id"));
+    else
+        ulid_make(p->now_ms, id);
+    strbuf_add_fmt(b, "{\"id\":\"%s\",\"prompt\":", id);
+    strbuf_add_json(b, prompt.at, prompt.len);
+    add_text(b, "model", cli_option(c, "model"));
+    add_text(b, "system", cli_option(c, "system"));
+    add_text(b, "run", cli_option(c, "run"));
+    add_text(b, "reply_to", cli_option(c, "reply-to"));
+    if (cli_option(c, "max-output"))
+        strbuf_add_fmt(b, ",\"max_tokens\":%s", cli_option(c, "max-output"));
+    int code = add_time(b, c, "delay", "delay_ms");
+    if (!code)
+        code = add_time(b, c, "ttl", "ttl_ms");
+    strbuf_add_fmt(b, ",\"pushed_at\":%lld}", (long long)p->now_ms);
+    return code;
+}
+
+// take_job copies a job that the user wrote, and gives it an id where it has none.
+static void take_job(struct pusher *p, struct span line, const struct job *j, struct strbuf *b,
+                     char *id)
+{
+    if (j->id.len) {
+        snprintf(id, ID_BYTES_MAX + 1, "%.*s", (int)j->id.len, j->id.at);
+        strbuf_add_span(b, line);
+        return;
+    }
+    ulid_make(p->now_ms, id);
+    const char *brace = memchr(line.at, '{', line.len);
+    size_t head = (size_t)(brace - line.at) + 1;
+    strbuf_add_fmt(b, "{\"id\":\"%s\",", id);
+    strbuf_add(b, line.at + head, line.len - head);
+}
+
+static int flush(struct pusher *p)
+{
+    const char *argv[PUSH_BATCH + 2] = {"LPUSH", p->key};
+    size_t lens[PUSH_BATCH + 2] = {5, strlen(p->key)};
+    for (size_t i = 0; i < p->count; i++) {
+        argv[2 + i] = p->jobs[i].at;
+        lens[2 + i] = p->jobs[i].len;
+    }
+    if (p->count == 0)
+        return 0;
+    if (sync_call(p->cli->redis, (int)p->count + 2, argv, lens, 0, NULL, NULL))
+        return cli_fail(p->cli, EXIT_NO_REDIS, "%s", sync_why(p->cli->redis));
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->waited)
+            p->waited[p->pushed + i] = strdup(p->ids[i]);
+        else
+            printf(p->cli->json ? "{\"id\":\"%s\"}\n" : "%s\n", p->ids[i]);
+        strbuf_fini(&p->jobs[i]);
+    }
+    p->pushed += p->count;
+    p->count = p->bytes = 0;
+    return 0;
+}
+
+// add parses what is about to be pushed, so that a mistake is told here and not found in dead.
+static int add(struct pusher *p, struct span text)
+{
+    struct cli *c = p->cli;
+    struct strbuf *b = &p->jobs[p->count];
+    struct job job;
+    struct job_fault fault;
+    bool whole = cli_option(c, "jobs") != NULL;
+    strbuf_init(b, (size_t)c->conf.max_job_bytes + 4096);
+    int code = whole ? 0 : build_job(p, text, b, p->ids[p->count]);
+    struct span bytes = whole ? text : strbuf_span(b);
+    if (!code && job_parse(bytes.at, bytes.len, (size_t)c->conf.max_job_bytes, &job, &fault))
+        code = cli_fail(c, EXIT_USAGE, "job %zu: %s", p->pushed + p->count + 1, fault.why);
+    if (!code && whole)
+        take_job(p, text, &job, b, p->ids[p->count]);
+    if (code) {
+        strbuf_fini(b);
+        return code;
+    }
+    p->bytes += b->len;
+    p->count++;
+    return p->count == PUSH_BATCH || p->bytes >= PUSH_BATCH_BYTES ? flush(p) : 0;
+}
+
+static int push_lines(struct pusher *p)
+{
+    char *line = NULL;
+    size_t room = 0;
+    int code = 0;
+    for (ssize_t len; !code && (len = getline(&line, &room, stdin)) >= 0;) {
+        while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
+            len--;
+        if (len > 0)
+            code = add(p, (struct span){line, (size_t)len});
+    }
+    free(line);
+    return code;
+}
+
+static void take_now(int err, const struct reply *reply, void *arg)
+{
+    int64_t *ret = arg;
+    if (err == 0)
+        *ret =
+            reply_int_or(reply_at(reply, 0), 0) * 1000 + reply_int_or(reply_at(reply, 1), 0) / 1000;
+}
+
+static int wait_for_all(struct pusher *p)
+{
+    struct cli *c = p->cli;
+    c->argc = (int)p->pushed;
+    c->argv = p->waited;
+    return cmd_wait(c);
+}
+
+int cmd_push(struct cli *c)
+{
+    struct pusher *p = calloc(1, sizeof *p);
+    if (!p)
+        return cli_fail(c, EXIT_USAGE, "out of memory");
+    p->cli = c;
+    cli_key(c, "jobs", p->key);
+    int code = 0;
+    if (cli_option(c, "id") && c->argc != 1)
+        code = cli_fail(c, EXIT_USAGE, "--id goes with exactly one prompt");
+    if (cli_option(c, "wait") && c->argc == 0)
+        code = cli_fail(c, EXIT_USAGE, "--wait goes with prompts on the command line");
+    if (!code)
+        code = cli_connect(c);
+    if (!code && sync_words(c->redis, take_now, &p->now_ms, "TIME", NULL))
+        code = cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis));
+    if (!code && cli_option(c, "wait"))
+        p->waited = calloc((size_t)c->argc + 1, sizeof *p->waited);
+    for (int i = 0; !code && i < c->argc; i++)
+        code = add(p, span_of(c->argv[i]));
+    if (!code && c->argc == 0)
+        code = push_lines(p);
+    int rest = flush(p); // what was good before a bad line is pushed, and its ids are told
+    code = code ? code : rest;
+    if (!code && p->waited) {
+        char **own = c->argv;
+        code = wait_for_all(p);
+        c->argv = own;
+    }
+    for (size_t i = 0; p->waited && p->waited[i]; i++)
+        free(p->waited[i]);
+    free(p->waited);
+    free(p);
+    return code;
+}

@@ -1,0 +1,217 @@
+// penstock: the command line. Words: settings' flags and the verb's own options anywhere, then the
+// verb's arguments. All of --help comes from two tables, the settings' and the verbs'.
+#include "common/base/err.h"
+#include "worker/cli/cli.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern char **environ;
+
+const char *cli_option(const struct cli *c, const char *name)
+{
+    for (int i = 0; c->verb->options[i].name; i++)
+        if (strcmp(c->verb->options[i].name, name) == 0)
+            return c->given[i];
+    return NULL;
+}
+
+int cli_fail(const struct cli *c, int code, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fprintf(stderr, "penstock%s%s: ", c->verb ? " " : "", c->verb ? c->verb->name : "");
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return code;
+}
+
+int cli_connect(struct cli *c)
+{
+    char why[SYNC_WHY_MAX];
+    int err = sync_open(&c->conf, &c->redis, why, sizeof why);
+    if (!err)
+        return 0;
+    return cli_fail(c, err == ERR_BAD_CONF ? EXIT_USAGE : EXIT_NO_REDIS, "%s", why);
+}
+
+void cli_key(const struct cli *c, const char *name, char ret[CLI_KEY_MAX])
+{
+    key_queue(c->conf.prefix, c->queue, name, ret, CLI_KEY_MAX);
+}
+
+int64_t cli_ms(const char *text)
+{
+    char *end;
+    double n = strtod(text, &end);
+    if (end == text || n < 0 || n > 1e9)
+        return -1;
+    static const struct {
+        const char *unit;
+        double ms;
+    } units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    for (size_t i = 0; i < ARRAY_LEN(units); i++)
+        if (strcmp(end, units[i].unit) == 0)
+            return (int64_t)(n * units[i].ms);
+    return -1;
+}
+
+bool cli_colour(void)
+{
+    const char *no = getenv("NO_COLOR");
+    return isatty(STDOUT_FILENO) && !(no && no[0]);
+}
+
+static void help_verb(const struct cli_verb *v)
+{
+    printf("usage: penstock %s [options] %s\n\n%s\n\n", v->name, v->args, v->help);
+    for (const struct cli_option *o = v->options; o->name; o++) {
+        char left[40];
+        snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "",
+                 o->value ? o->value : "");
+        printf("  %-24s %s\n", left, o->help);
+    }
+    puts("\nSettings (--redis-url and the others) are listed by penstock --help.");
+}
+
+static void help_all(void)
+{
+    puts("penstock: push prompts through a rate-limited API, by way of Redis.\n\n"
+         "usage: penstock VERB [options] [arguments]\n\nverbs:");
+    for (const struct cli_verb *v = cli_verbs; v->name; v++)
+        printf("  %-8s %s\n", v->name, v->help);
+    puts("\npenstock VERB --help tells a verb's options. Settings:\n");
+    conf_help(CONF_CLI, stdout);
+}
+
+static const struct cli_verb *find_verb(const char *word)
+{
+    for (const struct cli_verb *v = cli_verbs; v->name; v++)
+        if (strcmp(v->name, word) == 0)
+            return v;
+    return NULL;
+}
+
+// take_option reads --name, --name value or --name=value where it is one of the verb's own. Returns
+// how many words it took, 0 where it is not the verb's, -1 where it is wrong.
+static int take_option(struct cli *c, int left, char **words)
+{
+    const char *name = words[0] + 2, *equals = strchr(name, '=');
+    size_t len = equals ? (size_t)(equals - name) : strlen(name);
+    for (int i = 0; c->verb->options[i].name; i++) {
+        const struct cli_option *o = &c->verb->options[i];
+        if (strlen(o->name) != len || strncmp(o->name, name, len) != 0)
+            continue;
+        if (!o->value) {
+            c->given[i] = "";
+            return equals ? cli_fail(c, -1, "--%s takes no value", o->name) : 1;
+        }
+        if (!equals && left < 2)
+            return cli_fail(c, -1, "--%s needs a value: %s", o->name, o->value);
+        c->given[i] = equals ? equals + 1 : words[1];
+        return equals ? 1 : 2;
+    }
+    return 0;
+}
+
+// sort_words parts the words into the verb's options, settings' flags and the verb's arguments.
+static int sort_words(struct cli *c, int argc, char **argv, char **flags, int *ret_flags)
+{
+    bool only_args = false;
+    for (int i = 0; i < argc;) {
+        char *word = argv[i];
+        if (only_args || strncmp(word, "--", 2) != 0) {
+            if (!c->verb && !only_args) {
+                c->verb = find_verb(word);
+                if (!c->verb)
+                    return cli_fail(c, EXIT_USAGE, "no verb %s; penstock --help lists them", word);
+            } else {
+                c->argv[c->argc++] = word;
+            }
+            i++;
+        } else if (word[2] == '\0') {
+            only_args = true;
+            i++;
+        } else {
+            int took = c->verb ? take_option(c, argc - i, argv + i) : 0;
+            if (took < 0)
+                return EXIT_USAGE;
+            if (took == 0) {
+                flags[(*ret_flags)++] = word;
+                took = 1;
+                if (!strchr(word, '=') && i + 1 < argc)
+                    flags[(*ret_flags)++] = argv[i + took++];
+            }
+            i += took;
+        }
+    }
+    return 0;
+}
+
+static const char *first_queue(struct cli *c)
+{
+    static struct conf_queue all[1000];
+    char why[CONF_WHY_MAX];
+    int count = conf_queues(&c->conf, all, ARRAY_LEN(all), why, sizeof why);
+    return count > 0 ? all[0].name : "default";
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+static int run(struct cli *c, int argc, char **argv)
+{
+    char why[CONF_WHY_MAX];
+    int used, flag_count = 0;
+    char **flags = calloc((size_t)argc + 1, sizeof *flags);
+    c->argv = calloc((size_t)argc + 1, sizeof *c->argv);
+    if (!flags || !c->argv)
+        return cli_fail(c, EXIT_USAGE, "out of memory");
+    int code = sort_words(c, argc, argv, flags, &flag_count);
+    if (!code && conf_load(CONF_CLI, flag_count, flags, environ, &c->conf, &used, why, sizeof why))
+        code = cli_fail(c, EXIT_USAGE, "%s", why);
+    free(flags);
+    if (code)
+        return code;
+    c->json = cli_option(c, "json") != NULL;
+    c->queue = cli_option(c, "queue") ? cli_option(c, "queue") : first_queue(c);
+    if (!name_is_valid(c->queue, strlen(c->queue)))
+        code = cli_fail(c, EXIT_USAGE, "queue: 1-64 characters of A-Z a-z 0-9 . _ -");
+    else
+        code = c->verb->run(c);
+    sync_close(c->redis);
+    conf_fini(&c->conf);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli c = {0};
+    signal(SIGPIPE, SIG_DFL); // `penstock ... | head` ends quietly
+    const struct cli_verb *v = argc > 1 ? find_verb(argv[1]) : NULL;
+    if (argc < 2 || wants_help(argc, argv)) {
+        if (v)
+            help_verb(v);
+        else
+            help_all();
+        return argc < 2 ? EXIT_USAGE : EXIT_ALL_WELL;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("penstock " PENSTOCK_VERSION);
+        return EXIT_ALL_WELL;
+    }
+    int code = run(&c, argc - 1, argv + 1);
+    free(c.argv);
+    if (fflush(stdout) != 0 && code == EXIT_ALL_WELL)
+        code = EXIT_SOME_FAILED;
+    return code;
+}

@@ -1,0 +1,76 @@
+#include "worker/cli/cli.h"
+
+#define QUEUE                                                                                      \
+    {                                                                                              \
+        "queue", "NAME", "the queue (default: the first of PENSTOCK_QUEUES)"                       \
+    }
+#define JSON                                                                                       \
+    {                                                                                              \
+        "json", NULL, "print JSON"                                                                 \
+    }
+
+const struct cli_verb cli_verbs[] = {
+    {"push",
+     "[PROMPT...]",
+     "put jobs on a queue and print their ids; reads lines from standard input where no prompt is "
+     "given",
+     cmd_push,
+     {QUEUE,
+      JSON,
+      {"id", "ID", "the job's id (one prompt only)"},
+      {"model", "MODEL", "the model"},
+      {"max-output", "N", "max_tokens of these jobs"},
+      {"system", "TEXT", "the system prompt"},
+      {"run", "NAME", "count the jobs under this run"},
+      {"reply-to", "NAME", "push the results on this reply list too"},
+      {"delay", "TIME", "start not before this (30s, 5m, 2h)"},
+      {"ttl", "TIME", "expire where no call could start by then"},
+      {"jobs", NULL, "each line is a job's JSON, not a prompt"},
+      {"wait", NULL, "wait for the results and print them"}}},
+    {"wait",
+     "ID...",
+     "wait until jobs have ended and print their results",
+     cmd_wait,
+     {QUEUE,
+      JSON,
+      {"timeout", "TIME", "give up after this (exit code 4)"},
+      {"text", NULL, "print only the answers' text"}}},
+    {"get",
+     "ID...",
+     "print results, or where a job stands",
+     cmd_get,
+     {QUEUE, JSON, {"text", NULL, "print only the answer's text"}}},
+    {"stats", "", "depths, counters, pools and workers", cmd_stats, {QUEUE, JSON}},
+    {"check",
+     "",
+     "say what is wrong with Redis, the key, the URL and the settings",
+     cmd_check,
+     {JSON, {"call", NULL, "make one small paid call to the API as well"}}},
+    {"dead",
+     "list | show ID | retry [ID...] | drop [ID...]",
+     "look at dead letters, send them round again, or throw them away",
+     cmd_dead,
+     {QUEUE,
+      JSON,
+      {"cause", "WORD", "only those that died of this"},
+      {"run", "NAME", "only those of this run"},
+      {"older", "TIME", "only those dead for longer"},
+      {"all", NULL, "all that match, where no id is given"},
+      {"dry-run", NULL, "count, change nothing"}}},
+    {"pause",
+     "[REASON]",
+     "take nothing from a queue, or start no call to a pool",
+     cmd_pause,
+     {QUEUE, JSON, {"pool", "NAME", "a pool instead of a queue"}}},
+    {"resume",
+     "",
+     "undo a pause; opens a pool that the account's trouble or a budget has shut",
+     cmd_resume,
+     {QUEUE, JSON, {"pool", "NAME", "a pool instead of a queue"}}},
+    {"cancel",
+     "ID...",
+     "cancel jobs, wherever they are; a call under way is aborted",
+     cmd_cancel,
+     {QUEUE, JSON}},
+    {0},
+};
