@@ -370,6 +370,8 @@ struct next api_begin(struct sim *s, const struct http_head *h, struct span body
 // note_answered counts a whole answer; one that is given twice is a repeat.
 static void note_answered(struct sim *s, const struct call *call)
 {
+    if (call->status == 0) // a script's closing without an answer
+        return;
     s->stats.by_status[MIN(call->status, STATUS_MAX - 1)]++;
     if (call->status >= 400 && call->status != 429)
         stats_story(&s->stats, sim_now_us(s))->failed++;

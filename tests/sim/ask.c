@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { HEAD_RAW_BYTES = ASK_PROMPT_CHARS * 6, ESCAPE_U_BYTES = 6 };
+enum { ESCAPE_U_BYTES = 6, HEAD_RAW_BYTES = ASK_PROMPT_CHARS * 2 * ESCAPE_U_BYTES };
 
 // The parts of a body that matter here.
 struct parts {
@@ -67,7 +67,8 @@ static bool is_high_surrogate(const char *hex)
     return (hex[0] | 0x20) == 'd' && memchr("89ab", hex[1] | 0x20, 4);
 }
 
-// head_of cuts the first characters off a string's raw text, never within an escape.
+// head_of gives how much of a string's raw text surely holds its first characters; it never ends
+// within an escape.
 static size_t head_of(struct span raw)
 {
     size_t i = 0, good = 0;
@@ -81,8 +82,7 @@ static size_t head_of(struct span raw)
             is_high = is_high_surrogate(raw.at + i + 2);
             i += ESCAPE_U_BYTES;
         }
-        bool mid_char = i < raw.len && (raw.at[i] & 0xC0) == 0x80;
-        if (!is_high && !mid_char)
+        if (!is_high) // what scan_unescape gets must be whole
             good = i;
     }
     return good;

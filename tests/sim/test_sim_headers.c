@@ -59,6 +59,21 @@ static void a_real_refusal_is_reproduced_to_the_letter(void **state)
             "anthropic-ratelimit-tokens-reset: 2025-06-02T15:14:45Z\r\n");
 }
 
+static void tokens_reset_is_the_earlier_of_the_two(void **state)
+{
+    (void)state;
+    struct limiter l = limits(0, 80000, 16000);
+    struct snapshot s;
+    bucket_take(&l.shown[DIM_INPUT], 2000);
+    bucket_take(&l.shown[DIM_OUTPUT], 4000);
+    snapshot_take(&s, &l, june_ms);
+    headers_add_quota(&out, HEADERS_ANTHROPIC, &s);
+    assert_non_null(strstr(out.at, "output-tokens-reset: 2025-06-02T15:15:00Z\r\n"));
+    assert_non_null(strstr(out.at, "ratelimit-tokens-reset: 2025-06-02T15:14:47Z\r\n"));
+    assert_non_null(strstr(out.at, "ratelimit-tokens-remaining: 90000\r\n"));
+    strbuf_clear(&out);
+}
+
 static void tokens_are_rounded_to_the_nearest_thousand(void **state)
 {
     (void)state;
@@ -192,6 +207,7 @@ static void days_and_leap_years_come_out_right(void **state)
 
 static const struct CMUnitTest tests[] = {
     TAP("a real refusal is reproduced to the letter", a_real_refusal_is_reproduced_to_the_letter),
+    TAP("tokens-reset is the earlier of the two", tokens_reset_is_the_earlier_of_the_two),
     TAP("tokens are rounded to the nearest thousand", tokens_are_rounded_to_the_nearest_thousand),
     TAP("requests are counted whole and never below zero",
         requests_are_counted_whole_and_never_below_zero),
