@@ -20,21 +20,22 @@ local function pairs_of(name)
 end
 local out = {owed = redis.call('SMEMBERS', stem .. 'owed'), replies = {}, waited = {},
              delayed = pairs_of('delayed'), active = pairs_of('active'), dead = pairs_of('dead'),
-             jobs = {}, ttls = {}, others = {}, results = {}}
+             jobs = {}, endless = {}, others = {}}
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local name = string.sub(key, 1, #stem) == stem and string.sub(key, #stem + 1) or key
   local kind, rest = string.match(name, '^(%a+):(.*)$')
   if kind == 'job' then
-    local f = redis.call('HMGET', key, 'state', 'token', 'worker', 'due')
+    local f = redis.call('HMGET', key, 'state', 'token', 'worker', 'due', 'replies')
+    if f[5] then out.waited[#out.waited + 1] = rest end
     out.jobs[#out.jobs + 1] = {rest, f[1], f[2], f[3], f[4],
-                               redis.call('HEXISTS', key, 'payload') == 1}
-    if redis.call('HEXISTS', key, 'replies') == 1 then out.waited[#out.waited + 1] = rest end
+                               redis.call('HEXISTS', key, 'payload') == 1,
+                               redis.call('EXISTS', stem .. 'result:' .. rest) == 1}
   elseif kind == 'replies' then
     out.replies[#out.replies + 1] = rest
-  elseif string.match('result reply op run deaths', kind or 'none') then
-    out.ttls[#out.ttls + 1] = {name, redis.call('PTTL', key)}
-    if kind == 'result' then out.results[#out.results + 1] = rest end
-  else
+  elseif string.find(' result reply op run deaths ', ' ' .. (kind or '-') .. ' ', 1, true) then
+    local ttl = redis.call('PTTL', key)
+    if ttl == -1 or ttl > 31 * 86400000 then out.endless[#out.endless + 1] = name end
+  elseif name ~= key or not string.find(key, '^penstock:') then
     out.others[#out.others + 1] = name
   end
 end
@@ -61,7 +62,6 @@ end
 """
 
 KNOWN = {"jobs", "delayed", "active", "dead", "stats", "paused", "cancel", "version", "owed"}
-ENDLESS_MS = 31 * 86_400_000
 PLACES = ("delayed", "active", "dead")
 
 
@@ -75,18 +75,15 @@ def check(queue):
     hashes = {job[0]: job[1:] for job in seen["jobs"]}
     assert set(places) - set(hashes) <= queue.evicted, "a place without its hash"
     assert not set(hashes) - set(places), f"hashes in no place: {set(hashes) - set(places)}"
-    results = set(seen["results"])
     assert set(seen["replies"]) == set(seen["waited"]) | set(seen["owed"])
     for id, fields in hashes.items():
-        check_job(id, places[id], fields, id in results)
-    for name, ttl in seen["ttls"]:
-        assert 0 < ttl <= ENDLESS_MS, f"{name} lives for {ttl} ms"
-    unknown = {name for name in seen["others"] if not name.startswith("penstock:pool:")} - KNOWN
-    assert not unknown, f"unknown keys: {unknown}"
+        check_job(id, places[id], fields)
+    assert seen["endless"] == {}, f"without a time to live: {seen['endless']}"
+    assert set(seen["others"]) <= KNOWN, f"unknown keys: {set(seen['others']) - KNOWN}"
 
 
-def check_job(id, place, fields, has_result):
-    (name, score), (state, token, worker, due, has_payload) = place, fields
+def check_job(id, place, fields):
+    (name, score), (state, token, worker, due, has_payload, has_result) = place, fields
     claimed = id.startswith("~")
     assert has_payload, f"{id} has no payload"
     assert state == name, f"{id}: {state} in {name}"

@@ -66,15 +66,21 @@ local function leave_for(id, expires)
   return 'active'
 end
 
--- already: the payload is no longer under its claim id. A duplicate has left a mark of its own, for
--- its id may well be held by this token: two of one claim can name the same id.
+-- mark: what became of a payload that does not stay with this token, for when the call is repeated.
+-- The id alone does not tell: two payloads of one claim may name the same.
+local function mark(claim, code)
+  call('SET', stem .. 'op:' .. claim, code, 'PX', 10 * lease)
+  return code
+end
+
+-- already: the payload is no longer under its claim id.
 local function already(claim, id, key)
-  if call('EXISTS', stem .. 'op:' .. claim) == 1 then return {'duplicate', 0, -1} end
-  local f = call('HMGET', key, 'token', 'state', 'created', 'expires_at')
-  local created, expires = tonumber(f[3] or '0'), tonumber(f[4] or '-1')
-  if f[2] == 'delayed' then return {'delayed', created, expires} end
-  if f[1] ~= token then return {'lost', 0, -1} end
-  return {leave_for(id, expires), created, expires}
+  local code = call('GET', stem .. 'op:' .. claim)
+  if code == 'duplicate' then return {code, 0, -1} end
+  local f = call('HMGET', key, 'token', 'created', 'expires_at')
+  if not code and f[1] ~= token then return {'lost', 0, -1} end
+  local created, expires = tonumber(f[2] or '0'), tonumber(f[3] or '-1')
+  return {code or leave_for(id, expires), created, expires}
 end
 
 local function give_back(from)
@@ -83,13 +89,13 @@ local function give_back(from)
   return {'lost', 0, -1}
 end
 
-local function delay(id, key, due)
+local function delay(claim, id, key, due)
   due = text(due)
   call('HSET', key, 'state', 'delayed', 'due', due, 'attempts', '0', 'throttles', '0',
        'recoveries', '0')
   call('HDEL', key, 'token', 'worker')
   call('ZADD', delayed, due, id)
-  return 'delayed'
+  return mark(claim, 'delayed')
 end
 
 local function lease_it(id, expires)
@@ -111,14 +117,13 @@ local function schedule(at, id, key, created)
   end
   local waits = due > now and (expires < 0 or expires > now)
   if waits and expires >= 0 then due = math.min(due, expires) end
-  return {waits and delay(id, key, due) or lease_it(id, expires), created, expires}
+  return {waits and delay(ARGV[at], id, key, due) or lease_it(id, expires), created, expires}
 end
 
 local function settle_twin(claim, from, run)
   call('DEL', from)
-  call('SET', stem .. 'op:' .. claim, 'duplicate', 'PX', 10 * lease)
   count('duplicates', 1, run)
-  return {'duplicate', 0, -1}
+  return {mark(claim, 'duplicate'), 0, -1}
 end
 
 local function admit(at)
