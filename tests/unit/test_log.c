@@ -36,6 +36,7 @@ static void expect_text(struct scan_value v, const char *key, const char *want)
 {
     char text[4096];
     assert_true(scan_get(v, key, &v));
+    assert_int_equal(v.type, SCAN_STRING);
     size_t len = scan_copy(v, text, sizeof text);
     assert_int_equal(len, strlen(want));
     assert_memory_equal(text, want, len);

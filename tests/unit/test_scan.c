@@ -171,8 +171,9 @@ static void refuses_nul_bytes_wherever_they_stand(void **state)
 
 static void a_text_cut_anywhere_is_refused(void **state)
 {
-    static const char whole[] = "{\"a\":[1.5e+3,-0,true,false,null,\"x\\u00e9\\ud83d\\ude00\\n"
-                                "\xE2\x82\xAC and some more text\"],\"b\":{\"c\":{}}}";
+    static const char whole[] =
+        "{\"a\":[1.5e+3,-0,true,false,null,\"x\\u00e9\\ud83d\\ude00\\n"
+        "\xE2\x82\xAC\xF0\x9F\x98\x80 and some more text\"],\"b\":{\"c\":{}}}";
     (void)state;
     assert_int_equal(check(whole), 0);
     for (size_t len = 0; len < sizeof whole - 1; len++)

@@ -3,6 +3,7 @@
 #include "common/base/scan.h"
 #include "tests/support/tap.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct scan_value root_of(const char *text)
@@ -82,6 +83,33 @@ static void items_come_in_order(void **state)
     for (; scan_items(root, &pos, &v); i++)
         assert_span(v.raw, want[i]);
     assert_int_equal(i, ARRAY_LEN(want));
+}
+
+// A string's end must be seen whatever stands in it, at every alignment of the steps of eight
+// bytes.
+static void any_byte_may_stand_in_a_string(void **state)
+{
+    char text[64];
+    (void)state;
+    for (size_t len = 1; len <= 24; len++)
+        for (size_t place = 0; place < len; place++)
+            for (int c = 0x20; c < 0x100; c++) {
+                size_t after =
+                    (size_t)sprintf(text, "[\"%.*s\",7]", (int)len, "aaaaaaaaaaaaaaaaaaaaaaaaa");
+                struct scan_value array = {SCAN_ARRAY, {text, after}}, v;
+                size_t pos = 0;
+                text[2 + place] = (char)c;
+                if (c == '"' || c == '\\') {
+                    if (place == len - 1)
+                        continue;
+                    text[2 + place] = '\\';
+                    text[3 + place] = (char)c;
+                }
+                assert_true(scan_items(array, &pos, &v));
+                assert_int_equal(v.raw.len, len + 2);
+                assert_true(scan_items(array, &pos, &v));
+                assert_span(v.raw, "7");
+            }
 }
 
 static void values_of_other_types_have_nothing_inside(void **state)
@@ -290,6 +318,7 @@ int main(void)
         TAP("members come in order with their raw values",
             members_come_in_order_with_their_raw_values),
         TAP("items come in order", items_come_in_order),
+        TAP("any byte may stand in a string", any_byte_may_stand_in_a_string),
         TAP("values of other types have nothing inside", values_of_other_types_have_nothing_inside),
         TAP("get finds the first of that name, escaped or not",
             get_finds_the_first_of_that_name_escaped_or_not),

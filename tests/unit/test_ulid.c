@@ -90,10 +90,9 @@ static void the_random_part_is_random(void **state)
         assert_in_range(same[k], 50, 160);
 }
 
-static void a_used_up_random_part_borrows_the_next_millisecond(void **state)
+static void expect_borrowing(void)
 {
     char a[ULID_LEN + 1], b[ULID_LEN + 1], c[ULID_LEN + 1];
-    (void)state;
     draws_are_all_ones = true;
     ulid_make(++now_ms, a);
     draws_are_all_ones = false;
@@ -104,6 +103,14 @@ static void a_used_up_random_part_borrows_the_next_millisecond(void **state)
     assert_string_equal(b + 10, "0000000000000000");
     assert_string_equal(c + 10, "0000000000000001");
     now_ms++;
+}
+
+static void a_used_up_random_part_borrows_the_next_millisecond(void **state)
+{
+    (void)state;
+    expect_borrowing();
+    now_ms++; // from an odd millisecond and from an even one
+    expect_borrowing();
 }
 
 static void the_last_millisecond_of_48_bits_is_the_last(void **state)
