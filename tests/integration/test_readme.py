@@ -6,18 +6,17 @@ the test says so and is skipped.
 """
 import json
 import os
-import pathlib
 import re
 import shutil
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
-import redis as redis_py
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from fleet import Fleet, Redis
+from simlib import ROOT, build_dir
+
 README = (ROOT / "README.md").read_text()
 JOBS = "penstock:{default}:jobs"
 ENV = {**os.environ, "NODE_PATH": os.pathsep.join(
@@ -38,40 +37,23 @@ def has(*command):
     return subprocess.run(command, env=ENV, capture_output=True, timeout=60).returncode == 0
 
 
-def wait_until(client, deadline):
-    while True:
-        try:
-            return client.ping()
-        except redis_py.ConnectionError:
-            assert time.monotonic() < deadline, "redis-server does not answer"
-            time.sleep(0.02)
-
-
 @pytest.fixture
-def redis(tmp_path):
+def port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
-        free = s.getsockname()[1]
-    server = subprocess.Popen(["redis-server", "--port", str(free), "--bind", "127.0.0.1", "--dir", str(tmp_path),
-                               "--save", "", "--loglevel", "warning"], stdout=subprocess.DEVNULL)
-    client = redis_py.Redis(host="127.0.0.1", port=free)
-    client.port = free
-    wait_until(client, time.monotonic() + 10)
-    yield client
-    client.close()
-    server.terminate()
-    assert server.wait(10) == 0
+        return s.getsockname()[1]
 
 
 @pytest.fixture
-def port(redis):
-    return redis.port
+def redis(port):
+    server = Redis("--port", str(port), "--bind", "127.0.0.1")
+    yield server.client
+    server.stop()
 
 
 @pytest.fixture(scope="module")
 def worker_help():
-    program = pathlib.Path(os.environ.get("PENSTOCK_BUILD", ROOT / "build")) / "penstock-worker"
-    return subprocess.run([program, "--help"], capture_output=True, text=True, check=True, timeout=30).stdout
+    return subprocess.run([build_dir() / "penstock-worker", "--help"], capture_output=True, text=True, check=True, timeout=30).stdout
 
 
 @pytest.fixture
@@ -146,6 +128,21 @@ def test_go_pushes_to_the_list_and_reads_as_go(tmp_path):
         assert subprocess.run(["gofmt", "-l", str(file)], capture_output=True, text=True, check=True).stdout == ""
 
 
+def test_the_answers_are_where_it_says(run, port):
+    """A worker and the simulator: what the first blocks push, the blocks of the next section read."""
+    read_sh, read_python = blocks("sh", section("Get the answer")) + blocks("python", section("Get the answer"))
+    with Fleet(redis_args=("--port", str(port), "--bind", "127.0.0.1")) as fleet:
+        for code in blocks("sh", section("Push a prompt")):
+            run("sh", code)
+        fleet.worker()
+        fleet.result("robot-1")
+        by_id, name, by_list = run("sh", read_sh).splitlines()
+        assert name == "penstock:{default}:reply:stories" and by_list == by_id
+        assert json.loads(by_id)["status"] == "succeeded"
+        run("python", blocks("python", section("Push a prompt"))[0])
+        assert re.match(r"story-\d+ .*Tell me short story .* \{'input_tokens'.* 0$", run("python", read_python))
+
+
 def test_watching_shows_the_depths(run, redis):
     redis.lpush(JOBS, '{"prompt":"a"}', '{"prompt":"b"}')
     redis.zadd("penstock:{default}:dead", {"x": 1})
@@ -154,7 +151,7 @@ def test_watching_shows_the_depths(run, redis):
     assert run("sh", look).split() == ["2", "0", "0", "1", "succeeded", "7"]
     run("sh", act)
     assert not redis.exists("penstock:{default}:paused")
-    assert redis.smembers("penstock:{default}:cancel") == {b"robot-1"}
+    assert redis.smembers("penstock:{default}:cancel") == {"robot-1"}
 
 
 def test_every_link_leads_somewhere():
