@@ -50,21 +50,30 @@ static size_t below(size_t over)
 
 // ---- what is left behind ----
 
+static void say(const char *text)
+{
+    if (write(STDERR_FILENO, text, strlen(text)) < 0)
+        _exit(1);
+}
+
 static void save_current(void)
 {
     int fd = open(crash_file, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (fd < 0 || write(fd, current.at, current.len) != (ssize_t)current.len)
         return;
-    static const char note[] = "the input is in the working folder: crash-<program>\n";
-    if (write(STDERR_FILENO, note, sizeof note - 1) < 0)
-        return;
     close(fd);
+    say("the input is in ");
+    say(crash_file);
+    say("\n");
 }
 
 static void on_death(int sig)
 {
+    if (sig == SIGALRM)
+        say("this input hangs\n");
     save_current();
     signal(sig, SIG_DFL);
+    signal(SIGABRT, SIG_DFL);
     raise(sig == SIGALRM ? SIGABRT : sig);
 }
 
