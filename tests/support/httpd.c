@@ -30,6 +30,7 @@ struct conn {
     struct httpd_reply reply;
     size_t request_len; // of the request that is being answered; 0 = none is
     int id, requests, closing;
+    bool held;
 };
 
 static void die(const char *what, int err)
@@ -173,6 +174,9 @@ static void read_request(struct conn *c)
         .body = {c->in.at + head + 4, c->request_len - head - 4},
     };
     c->reply = c->h->script(&r, c->h->arg);
+    c->held = c->reply.delay_ms == HTTPD_HELD;
+    if (c->held)
+        return;
     if (c->reply.delay_ms)
         uv_timer_start(&c->timer, on_delay_over, (uint64_t)c->reply.delay_ms, 0);
     else
@@ -263,6 +267,17 @@ void httpd_stop(struct httpd *h)
 void httpd_answer_early(struct httpd *h)
 {
     h->early = true;
+}
+
+void httpd_release(struct httpd *h)
+{
+    list_each(&h->open, k)
+    {
+        struct conn *c = CONTAINER_OF(k, struct conn, link);
+        if (c->held)
+            on_delay_over(&c->timer);
+        c->held = false;
+    }
 }
 
 int httpd_port(const struct httpd *h)

@@ -20,6 +20,7 @@ struct httpd_request {
     struct span body;      // what has come of it, where the server answers early
 };
 
+enum { HTTPD_HELD = -1 }; // a delay that ends with httpd_release
 enum httpd_end { HTTPD_KEEP, HTTPD_CLOSE, HTTPD_RESET };
 
 struct httpd_reply {
@@ -36,6 +37,8 @@ struct httpd *httpd_start(struct uv_loop_s *loop, httpd_script script, void *arg
 void httpd_stop(struct httpd *h); // the memory goes when the loop has closed all; harmless on NULL
 // httpd_answer_early makes it answer as soon as a request's head is there, and read no further.
 void httpd_answer_early(struct httpd *h);
+
+void httpd_release(struct httpd *h); // answers all requests that are held
 
 int httpd_port(const struct httpd *h);
 int httpd_connections(const struct httpd *h); // accepted so far

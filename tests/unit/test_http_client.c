@@ -254,11 +254,13 @@ static void each_gets_its_own(void **state)
     (void)state;
     struct httptry t;
     struct got got[50] = {0};
-    int delay_ms = 30;
+    int delay_ms = HTTPD_HELD;
     httptry_init(&t, echo, &delay_ms);
     httptry_open(&t);
     send_many(&t, got, 50);
     assert_int_equal(http_calls_active(t.client), 50);
+    httptry_wait(&t, httpd_requests(t.server) == 50, WAIT_MS);
+    httpd_release(t.server);
     check_many(&t, got, 50);
     assert_int_equal(http_calls_active(t.client), 0);
     assert_int_equal(httpd_open_max(t.server), 50);
@@ -284,11 +286,12 @@ static void beyond_a_shard_and_back(void **state)
     (void)state;
     struct httptry t;
     struct got got[MANY] = {0};
-    int delay_ms = 300;
+    int delay_ms = HTTPD_HELD;
     httptry_init(&t, echo, &delay_ms);
     httptry_open(&t);
     send_many(&t, got, MANY);
     httptry_wait(&t, httpd_requests(t.server) == MANY, WAIT_MS); // all at once
+    httpd_release(t.server);
     check_many(&t, got, MANY);
     delay_ms = 0;
     send_many(&t, got, MANY);

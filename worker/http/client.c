@@ -43,10 +43,10 @@ void call_finish(struct http_call *call, int error, const char *text)
     client_stir(c);
 }
 
-void call_abort(struct http_call *call, int error, const char *text)
+void call_end(struct http_call *call, int error, const char *text)
 {
     if (call->slot)
-        shard_release(call->slot);
+        shard_release(call->slot, error == 0 && call->sendings == 1);
     call_finish(call, error, text);
 }
 
@@ -56,7 +56,7 @@ static void call_back(struct http_call *call)
     struct http_target *t = call->target;
     struct http_answer a = {
         .error = call->error,
-        .status = call->status,
+        .status = call->status >= 200 ? call->status : 0, // not that of an interim answer
         .headers = call->headers,
         .body = call->body_in,
         .first_byte_us = call->first_byte_us,
@@ -239,12 +239,12 @@ void http_client_close(struct http_client *c, void (*closed)(void *arg), void *a
     c->closed_arg = arg;
     struct list_link *k;
     while ((k = list_first(&c->running)))
-        call_abort(CONTAINER_OF(k, struct http_call, link), ERR_CANCELLED, NULL);
+        call_end(CONTAINER_OF(k, struct http_call, link), ERR_CANCELLED, NULL);
     list_each(&c->targets, at)
     {
         struct http_target *t = CONTAINER_OF(at, struct http_target, link);
         while ((k = list_first(&t->waiting)))
-            call_abort(CONTAINER_OF(k, struct http_call, link), ERR_CANCELLED, NULL);
+            call_end(CONTAINER_OF(k, struct http_call, link), ERR_CANCELLED, NULL);
     }
     client_stir(c); // even where there was no call: the end comes from the loop
 }
@@ -301,7 +301,7 @@ int http_submit(struct http_target *t, struct span body, int64_t timeout_ms, htt
 void http_cancel(struct http_call *call)
 {
     if (call->state != CALL_DONE) {
-        call_abort(call, ERR_CANCELLED, NULL);
+        call_end(call, ERR_CANCELLED, NULL);
         return;
     }
     free(call->error_text); // its end is known but not told yet

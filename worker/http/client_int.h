@@ -32,6 +32,7 @@ struct slot {
     struct slot *next;      // in shard->slots
     bool connecting;        // it opens a connection that others wait for
     bool pipewait;          // as set on the easy handle
+    bool ready;             // the easy handle is set up
     char error[CURL_ERROR_SIZE];
 };
 
@@ -83,12 +84,14 @@ struct http_call {
     uint64_t born_us, first_byte_us, total_us;
     uint64_t due_ms; // of the whole call; UINT64_MAX = never
     int64_t timeout_ms;
-    uint64_t start_ms; // waiting: when it came; running: when libcurl got it
-    uint64_t sent_ms;  // when the request began to leave; 0 = it surely has not
-    uint64_t heard_ms; // the last byte of the answer; 0 = none yet
+    uint64_t start_ms;  // waiting: when it came; running: when libcurl got it
+    uint64_t sent_ms;   // when the request began to leave; 0 = it surely has not
+    uint64_t resent_ms; // the same of its last sending
+    uint64_t heard_ms;  // the last byte of the answer; 0 = none yet
 
     int status;
-    int refused; // why a callback of ours stopped the transfer; 0 = none did
+    int sendings; // how often the request began to leave: libcurl may repeat one
+    int refused;  // why a callback of ours stopped the transfer; 0 = none did
     bool head_done;
     int head_lines;
     size_t head_bytes;
@@ -119,7 +122,7 @@ struct http_client {
 // client.c
 void client_stir(struct http_client *c); // something changed: look again from the loop, soon
 void call_finish(struct http_call *call, int error, const char *text);
-void call_abort(struct http_call *call, int error, const char *text); // from any state before done
+void call_end(struct http_call *call, int error, const char *text); // from any state before done
 
 // target.c
 struct shard *target_pick(struct http_target *t); // where the next call can start; NULL = wait
@@ -132,7 +135,9 @@ void target_close(struct http_target *t);     // no calls left: frees all but th
 struct shard *shard_new(struct http_target *t);
 void shard_free(struct shard *s);
 void shard_start(struct shard *s, struct http_call *call);
-void shard_release(struct slot *slot); // takes the easy handle out; its call is on its own
+// shard_release takes the easy handle out; its call is on its own. It was smooth where nothing
+// failed and nothing was sent twice.
+void shard_release(struct slot *slot, bool smooth);
 void shard_connected(struct slot *slot);
 
 // transfer.c

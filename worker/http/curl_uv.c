@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 // libcurl may want to be called again at once; so many laps are run before the loop gets its turn.
@@ -18,7 +19,9 @@ struct curl_sock {
     int want;  // UV_READABLE | UV_WRITABLE: what libcurl waits for; 0 = nothing, it is idle
     int armed; // what the poll waits for; may be more than want
     bool has_poll;
-    bool ours; // made by curl_uv_socket, so that its end is told by on_close_socket
+    bool ours;   // made by curl_uv_socket, so that its end should be told by on_close_socket
+    bool proven; // it was seen alive after a transfer, so that its end will be told
+    ino_t inode; // of the socket that had this descriptor
 };
 
 // ---- sockets
@@ -73,6 +76,25 @@ static void sock_end(struct curl_sock *s)
         free(s);
 }
 
+// sock_gone: the socket is closed or about to be.
+static void sock_gone(struct curl_sock *s)
+{
+    struct curl_uv *m = s->m;
+    bool counted = s->ours;
+    sock_end(s);
+    if (counted && --m->sockets == 0)
+        m->on_emptied(m);
+}
+
+// sock_is_closed: libcurl 7.88 closes a socket that did not become a connection (a time-out, a
+// failed TLS handshake, the slower of two addresses) without calling anybody. Then the descriptor
+// is nothing, or something else, when libcurl says that it does not wait for it any more.
+static bool sock_is_closed(const struct curl_sock *s)
+{
+    struct stat now;
+    return fstat(s->fd, &now) != 0 || now.st_ino != s->inode;
+}
+
 static void drive(struct curl_uv *m, curl_socket_t fd, int mask);
 static void sock_arm(struct curl_sock *s);
 
@@ -125,6 +147,17 @@ static void sock_arm(struct curl_sock *s)
         s->armed = s->want;
 }
 
+static void sock_unwanted(struct curl_sock *s)
+{
+    // What is not ours is libcurl's own, such as a resolver's pipe: closed without a word as well.
+    if (!s->ours || (!s->proven && sock_is_closed(s))) {
+        sock_gone(s);
+        return;
+    }
+    s->proven = true;
+    s->want = 0;
+}
+
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socketp)
 {
     (void)easy;
@@ -132,10 +165,8 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
     struct curl_uv *m = arg;
     struct curl_sock *s = sock_find(m->hub, fd);
     if (what == CURL_POLL_REMOVE) {
-        if (s && s->ours)
-            s->want = 0;
-        else if (s)
-            sock_end(s); // libcurl's own, such as a resolver's pipe: it closes that without a word
+        if (s)
+            sock_unwanted(s);
         return 0;
     }
     if (!s)
@@ -149,13 +180,19 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
 
 curl_socket_t curl_uv_socket(struct curl_uv *m, const struct curl_sockaddr *addr)
 {
+    struct stat made;
     int fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, addr->protocol);
     if (fd < 0)
         return CURL_SOCKET_BAD;
-    if (!sock_new(m, fd, true)) {
+    struct curl_sock *s = sock_find(m->hub, fd);
+    if (s)
+        sock_gone(s); // its number is free again, so it has been closed
+    s = fstat(fd, &made) ? NULL : sock_new(m, fd, true);
+    if (!s) {
         close(fd);
         return CURL_SOCKET_BAD;
     }
+    s->inode = made.st_ino;
     m->sockets++;
     return fd;
 }
@@ -165,9 +202,7 @@ int on_close_socket(void *curl_uv, curl_socket_t fd)
     struct curl_uv *m = curl_uv;
     struct curl_sock *s = sock_find(m->hub, fd);
     if (s)
-        sock_end(s);
-    if (--m->sockets == 0)
-        m->on_emptied(m);
+        sock_gone(s);
     return close(fd);
 }
 
@@ -269,6 +304,9 @@ void curl_uv_close(struct curl_uv *m)
     m->driving = true; // whatever libcurl asks for while it closes is not for the loop any more
     curl_multi_cleanup(m->multi);
     m->multi = NULL;
+    for (size_t fd = 0; fd < m->hub->room; fd++)
+        if (m->hub->by_fd[fd] && m->hub->by_fd[fd]->m == m)
+            sock_gone(m->hub->by_fd[fd]);
     uv_close((uv_handle_t *)&m->timer, on_timer_closed);
 }
 

@@ -54,7 +54,7 @@ static uint64_t walk_call(struct http_call *call, uint64_t now)
         return l.due_ms;
     char text[96];
     snprintf(text, sizeof text, "%s within %lld ms", l.what, (long long)l.ms);
-    call_abort(call, ERR_TIMEOUT, text);
+    call_end(call, ERR_TIMEOUT, text);
     return UINT64_MAX;
 }
 

@@ -77,26 +77,41 @@ static struct slot *slot_new(struct shard *s)
     if (!slot)
         return NULL;
     slot->shard = s;
-    slot->easy = curl_easy_init();
-    if (!slot->easy || !setup_request(slot->easy, s->target) ||
-        !setup_connection(slot->easy, s->target) || !setup_tls(slot->easy, s->target) ||
-        !transfer_setup(slot)) {
-        curl_easy_cleanup(slot->easy);
-        free(slot);
-        return NULL;
-    }
     slot->next = s->slots;
     s->slots = slot;
     return slot;
 }
 
+static bool slot_setup(struct slot *slot)
+{
+    const struct http_target *t = slot->shard->target;
+    curl_easy_cleanup(slot->easy);
+    slot->easy = curl_easy_init();
+    slot->pipewait = false;
+    return slot->easy && setup_request(slot->easy, t) && setup_connection(slot->easy, t) &&
+           setup_tls(slot->easy, t) && transfer_setup(slot);
+}
+
+static void slot_put(struct slot *slot)
+{
+    slot->next_free = slot->shard->free;
+    slot->shard->free = slot;
+}
+
 static struct slot *slot_take(struct shard *s)
 {
     struct slot *slot = s->free;
-    if (!slot)
-        return slot_new(s);
-    s->free = slot->next_free;
-    return slot;
+    if (slot)
+        s->free = slot->next_free;
+    else
+        slot = slot_new(s);
+    if (!slot || slot->ready)
+        return slot;
+    slot->ready = slot_setup(slot);
+    if (slot->ready)
+        return slot;
+    slot_put(slot);
+    return NULL;
 }
 
 // setup_call sets what differs from call to call.
@@ -147,7 +162,7 @@ void shard_start(struct shard *s, struct http_call *call)
         deadline_call(t->client, call);
         curl_uv_kick(&s->m);
     } else {
-        call_abort(call, ERR_NOMEM, NULL);
+        call_end(call, ERR_NOMEM, NULL);
     }
     if (tells)
         addresses_told(slot, started);
@@ -168,15 +183,18 @@ void shard_connected(struct slot *slot)
     not_connecting(slot);
 }
 
-void shard_release(struct slot *slot)
+// An easy handle is made anew after a call that was not smooth: libcurl allows each handle five
+// repeated sendings in its whole life and fails a call that needs the sixth, and curl_easy_reset
+// does not put everything right.
+void shard_release(struct slot *slot, bool smooth)
 {
     struct shard *s = slot->shard;
     curl_multi_remove_handle(s->m.multi, slot->easy);
     not_connecting(slot);
     slot->call->slot = NULL;
     slot->call = NULL;
-    slot->next_free = s->free;
-    s->free = slot;
+    slot->ready = smooth;
+    slot_put(slot);
     s->active--;
     if (s->target->client->waiting)
         client_stir(s->target->client);

@@ -22,7 +22,7 @@ static void fail_waiting(struct http_target *t, int error, const char *text)
 {
     struct list_link *k;
     while ((k = list_first(&t->waiting)))
-        call_abort(CONTAINER_OF(k, struct http_call, link), error, text);
+        call_end(CONTAINER_OF(k, struct http_call, link), error, text);
 }
 
 // Old addresses stay in use where a lookup fails: a name server that is down must not stop calls

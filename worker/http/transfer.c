@@ -4,8 +4,8 @@
 // without one byte of an answer, or where an HTTP/2 server said it had not looked at the request.
 // For the first that is the lost race with a server that closes an idle connection, but it is also
 // how a server looks that took the request, worked on it (and charged for it) and died. libcurl has
-// no switch for it, so a second sending is refused here RESEND_MS after the first: the race is lost
-// within a round trip. Nothing else is ever sent twice by this folder.
+// no switch for it, so a further sending is refused here RESEND_MS after the one before: the race
+// is lost within a round trip. Nothing else is ever sent twice by this folder.
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "worker/http/client_int.h"
@@ -29,7 +29,7 @@ static uint64_t now_ms(const struct http_call *call)
 
 static bool resend_is_late(struct http_call *call)
 {
-    if (!call->sent_ms || now_ms(call) - call->sent_ms <= RESEND_MS)
+    if (!call->sent_ms || now_ms(call) - call->resent_ms <= RESEND_MS)
         return false;
     call->refused = ERR_TRANSPORT;
     return true;
@@ -68,8 +68,9 @@ static int on_ready_to_send(void *arg, char *peer, char *local, int peer_port, i
     struct http_call *call = slot->call;
     if (resend_is_late(call))
         return CURL_PREREQFUNC_ABORT;
-    if (!call->sent_ms) {
-        call->sent_ms = now_ms(call);
+    call->resent_ms = now_ms(call);
+    if (call->sendings++ == 0) {
+        call->sent_ms = call->resent_ms;
         deadline_call(call->target->client, call);
     }
     shard_connected(slot);
@@ -192,12 +193,11 @@ static int error_sent(const struct http_call *call, CURLcode code)
     switch ((int)code) {
     case CURLE_OPERATION_TIMEDOUT:
         return ERR_TIMEOUT;
-    case CURLE_PARTIAL_FILE:
     case CURLE_BAD_CONTENT_ENCODING:
-        return ERR_TRUNCATED;
+    case CURLE_PARTIAL_FILE:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
-        return call->status ? ERR_TRUNCATED : ERR_TRANSPORT;
+        return call->status >= 200 ? ERR_TRUNCATED : ERR_TRANSPORT;
     default:
         return ERR_TRANSPORT;
     }
@@ -236,7 +236,7 @@ static void finish(struct slot *slot, CURLcode code)
         snprintf(text, sizeof text, "%s", slot->error[0] ? slot->error : curl_easy_strerror(code));
     if (!call->sent_ms)
         target_connect_failed(t);
-    call_abort(call, error, text);
+    call_end(call, error, text);
 }
 
 void on_transfer_done(struct curl_uv *m, CURL *easy, CURLcode code)
@@ -245,8 +245,9 @@ void on_transfer_done(struct curl_uv *m, CURL *easy, CURLcode code)
     char *slot_ptr = NULL;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &slot_ptr);
     struct slot *slot = (struct slot *)slot_ptr;
-    if (code == CURLE_OK || early_answer(slot, code))
-        call_abort(slot->call, 0, NULL);
-    else
-        finish(slot, code);
+    bool whole = code == CURLE_OK && slot->call->head_done;
+    if (whole || early_answer(slot, code))
+        call_end(slot->call, 0, NULL);
+    else // libcurl is content with a head that stops in the middle
+        finish(slot, code == CURLE_OK ? CURLE_PARTIAL_FILE : code);
 }
