@@ -1,21 +1,14 @@
 // fuzz_headers: no header may crash its readers, and no number they give may be out of its range.
 // Input: header lines; the same bytes are also read as each kind of time.
+#include "tests/fuzz/fuzz_target.h"
 #include "worker/provider/ratehdr.h"
 #include "worker/provider/when.h"
 
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
+#include <assert.h>
 
 static void limit_holds(struct rate_limit l)
 {
-    must(l.limit >= -1 && l.remaining >= -1 && l.reset_ms >= -1 && l.window_ms >= -1);
+    assert(l.limit >= -1 && l.remaining >= -1 && l.reset_ms >= -1 && l.window_ms >= -1);
 }
 
 static void headers_hold(struct span text, int status)
@@ -31,7 +24,7 @@ static void headers_hold(struct span text, int status)
     limit_holds(h.output);
     limit_holds(h.tokens);
     int64_t wait_ms = rate_retry_after_ms(&a, now_ms);
-    must(wait_ms == -1 || (wait_ms > 0 && wait_ms <= RATE_WAIT_MAX_MS));
+    assert(wait_ms == -1 || (wait_ms > 0 && wait_ms <= RATE_WAIT_MAX_MS));
     strbuf_fini(&a.headers);
 }
 
@@ -39,11 +32,12 @@ static void times_hold(struct span text)
 {
     int64_t ms;
     if (when_decimal(text, 1000, &ms) || when_decimal(text, 1, &ms) || when_duration(text, &ms))
-        must(ms >= 0);
+        assert(ms >= 0);
     if (when_rfc3339(text, &ms) || when_http_date(text, 0, &ms))
-        must(ms >= -INT64_C(86400000) && ms < INT64_C(253402387200000)); // offsets reach a day out
+        assert(ms >= -INT64_C(86400000) &&
+               ms < INT64_C(253402387200000)); // offsets reach a day out
     if (when_in_text(text, 1000, &ms))
-        must(ms > 1000);
+        assert(ms > 1000);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -213,6 +213,7 @@ static void a_class_is_the_model_without_its_date(void **state)
     class_is("model20251201", "model20251201");
     class_is("-20251201", "-20251201");
     class_is("a-20251201", "a");
+    class_is("a-20001231", "a");
     class_is("20251201", "20251201");
     class_is("", "");
 }

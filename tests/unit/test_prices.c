@@ -85,7 +85,7 @@ static void parsed(const char *text)
 static void a_users_table_replaces_ours_as_a_whole(void **state)
 {
     (void)state;
-    parsed("# mine\r\n\r\nmy-model\t0\t0.000001\t12\r\nmy-model\t10\t2\t4\t\t1.5\n");
+    parsed("# mine\r\n\r\n  my-model \t 0\t0.000001\t12\r\nmy-model\t10\t2\t4\t\t1.5\n");
     assert_int_equal(cost("claude-sonnet-5", 1, 1, 0, 0), UNKNOWN);
     assert_int_equal(cost("my-model", 1, 0, 0, 0), 0); // a thousandth of a nanodollar
     assert_int_equal(cost("my-model", 10, 0, 0, 0), 0);
@@ -101,10 +101,11 @@ static void a_users_table_replaces_ours_as_a_whole(void **state)
 static void sums_round_to_the_nearest_nanodollar(void **state)
 {
     (void)state;
-    parsed("m\t0\t0.0005\t0.0004\n"); // 0.5 and 0.4 nanodollars a token
+    parsed("m\t0\t0.0005\t0.0004\t9.99\n"); // 0.5 and 0.4 nanodollars a token
     assert_int_equal(cost("m", 1, 0, 0, 0), 1);
     assert_int_equal(cost("m", 0, 1, 0, 0), 0);
     assert_int_equal(cost("m", 3, 0, 0, 0), 2);
+    assert_int_equal(cost("m", 0, 0, 0, 1), 9990);
     assert_int_equal(cost("m", 1, 1, 0, 0), 1);
     assert_int_equal(cost("m", 1000, 1000, 0, 0), 900);
     prices_reset();
@@ -119,6 +120,8 @@ static void a_wrong_table_is_refused_with_its_line_and_changes_nothing(void **st
         {"", "there is no row in it"},
         {"# nothing\n\n", "there is no row in it"},
         {"m\t0\t1\t2\nm\t0\t1\t2\n", "line 2: the same model and over stand in an earlier row"},
+        {"a\t0\t1\t2\nm\t0\t1\t2\nm\t0\t1\t2\n",
+         "line 3: the same model and over stand in an earlier row"},
         {"\nm 0 1 2\n", "line 2: model must be a model's name without a date"},
         {"m-20250101\t0\t1\t2\n", "line 1: model must be a model's name without a date"},
         {"m\t\t1\t2\n", "line 1: over must be a whole number of tokens, usually 0"},

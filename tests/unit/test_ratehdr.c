@@ -108,7 +108,7 @@ static void http_dates_come_in_three_forms(void **state)
           {"Sun, 06 Nov 1994 08:49:37 UTC", NONE}, {"Sun, 06 Nov 1994 08:49:37", NONE}, {"Sun, 6 Nov 1994 08:49:37 GMT", NONE},
           {"Sun, 06 Nov 1994 08:49 GMT", NONE}, {"Sun, 06 Foo 1994 08:49:37 GMT", NONE}, {"Sun, 31 Nov 1994 08:49:37 GMT", NONE},
           {"Sun, 06 Nov 1994 08:49:37 GMT x", NONE}, {"Sun, 06 Nov 0094 08:49:37 GMT", NONE}, {"06 Nov 1994 08:49:37 GMT", NONE},
-          {"Sun Nov  6 08:49:37 1994x", NONE}, {"120", NONE}, {"", NONE});
+          {"Sun Nov  6 08:49:37 1994x", NONE}, {"Sun Nov  6 08:49 1994", NONE}, {"Sunday, 06-Nov-94 08:49 GMT", NONE}, {"120", NONE}, {"", NONE});
 }
 
 static void a_sentence_may_name_a_time(void **state)
@@ -117,7 +117,7 @@ static void a_sentence_may_name_a_time(void **state)
     TIMES(read_text,
           {"You have reached your specified API usage limits. You will regain access on 2025-12-01 at 00:00 UTC.", INT64_C(1764547200000)},
           {"access on 2025-12-01 at 06:30 UTC", INT64_C(1764570600000)}, {"until 2025-12-01T06:30:15Z.", INT64_C(1764570615000)},
-          {"until 2025-12-01T08:30:15.5+02:00", INT64_C(1764570615500)}, {"until 2025-12-01 06:30", INT64_C(1764570600000)},
+          {"until 2025-12-01T08:30:15.5+02:00", INT64_C(1764570615500)}, {"until 2025-12-01T06:30:15.5", INT64_C(1764570615500)}, {"until 2025-12-01 06:30", INT64_C(1764570600000)},
           {"until 2025-12-01, 06:30 UTC", INT64_C(1764570600000)}, {"until 2025-12-01", INT64_C(1764547200000)},
           {"until 2025-12-01.", INT64_C(1764547200000)}, {"2025-12-01 at noon", INT64_C(1764547200000)},
           {"from 2024-01-01 to 2025-12-01", INT64_C(1764547200000)}, // the first that is still to come
@@ -164,6 +164,7 @@ static const struct rate_case rate_cases[] = {
     {"anthropic-ratelimit-tokens-reset: 2025-11-24T16:00:30Z\n", RATE_ANTHROPIC, ONLY_TOKENS(-1, -1, 30000, -1)},
     {"date: yesterday\nanthropic-ratelimit-tokens-reset: 2025-11-24T16:00:30Z\n", RATE_ANTHROPIC, ONLY_TOKENS(-1, -1, 30000, -1)},
     {"anthropic-ratelimit-requests-remaining: 7\nanthropic-ratelimit-requests-remaining: 9\n", RATE_ANTHROPIC, ONLY_REQUESTS(-1, 7, -1, -1)},
+    {"anthropic-ratelimit-requests-remaining: 0\nanthropic-ratelimit-requests-remaining: 9\n", RATE_ANTHROPIC, ONLY_REQUESTS(-1, 0, -1, -1)},
     {"anthropic-ratelimit-unified-status: allowed\nanthropic-ratelimit-unified-reset: 1764000100\nanthropic-ratelimit-x: 1\nanthropic-ratelimit-: 1\nanthropic-fast-input-tokens-limit: 5\n", RATE_NONE, NOTHING},
     {"anthropic-ratelimit-input-tokens-limit: 5\nanthropic-ratelimit-output-tokens-limit: 6\n", RATE_ANTHROPIC, UNSAID, {5, -1, -1, 60000}, {6, -1, -1, 60000}, UNSAID},
 
@@ -286,6 +287,7 @@ static void a_wait_is_found_in_its_order_and_believed_for_a_month(void **state)
         {429, "X-RateLimit-Reset: 1764000007\n", 7000},
         {503, "X-RateLimit-Reset: 1764000007\n", -1},
         {429, "Retry-After: 0\nX-RateLimit-Reset: 7\n", 7000},
+        {429, DATE "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\nX-RateLimit-Reset: 7\n", 7000},
         {429, "X-RateLimit-Reset: 1\nRateLimit: \"a\";r=0;t=9\n", 1000},
         {429, "RateLimit: \"a\";r=0;t=9\n", 9000},
         {429, "RateLimit: \"a\";r=1;t=9\n", -1},

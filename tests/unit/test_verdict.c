@@ -56,6 +56,7 @@ static const struct row rows[] = {
     {"200 with an error of an unknown type", .status = 200, .broken = true, .type = "new_error", RETRY(BAD_ANSWER)},
     {"200 with overloaded_error", .status = 200, .broken = true, .type = "overloaded_error", RETRY(OVERLOADED)},
     {"200 with overloaded_error, last attempt", .status = 200, .broken = true, .type = "overloaded_error", LAST, BURY(OVERLOADED)},
+    {"299 with overloaded_error", .status = 299, .broken = true, .type = "overloaded_error", RETRY(OVERLOADED)},
     {"200 with api_error", .status = 200, .broken = true, .type = "api_error", RETRY(API_ERROR)},
     {"200 with timeout_error", .status = 200, .broken = true, .type = "timeout_error", RETRY(API_ERROR)},
     {"200 with conflict_error", .status = 200, .broken = true, .type = "conflict_error", RETRY(API_ERROR)},

@@ -22,11 +22,9 @@ static void copy_word(struct scan_value object, const char *name, char *ret, siz
         excerpt_word(s, ret, room);
 }
 
-bool apierror_json(struct scan_value root, struct outcome *o)
+void apierror_json(struct scan_value root, struct outcome *o)
 {
     struct scan_value error, details;
-    if (root.type != SCAN_OBJECT)
-        return false;
     copy_word(root, "request_id", o->request_id, sizeof o->request_id);
     if (scan_get(root, "error", &error) && error.type == SCAN_OBJECT) {
         copy_word(error, "type", o->error_type, sizeof o->error_type);
@@ -35,16 +33,15 @@ bool apierror_json(struct scan_value root, struct outcome *o)
             copy_word(details, "error_code", o->error_code, sizeof o->error_code);
         copy_word(error, "code", o->error_code, sizeof o->error_code);
         copy_member(error, "message", o->message, sizeof o->message);
-        return true;
+        return;
     }
     copy_member(root, "error", o->message, sizeof o->message); // {"error": "words"}
     copy_member(root, "message", o->message, sizeof o->message);
     copy_member(root, "detail", o->message, sizeof o->message);
     if (!o->message[0])
-        return false;
+        return;
     copy_word(root, "type", o->error_type, sizeof o->error_type);
     copy_word(root, "code", o->error_code, sizeof o->error_code);
-    return true;
 }
 
 void apierror_read(struct span body, struct outcome *o)

@@ -7,8 +7,8 @@
 #include "common/job/outcome.h"
 
 // apierror_json fills error_type, error_code, message and (if empty) request_id from a checked JSON
-// value. False where it holds no error.
-bool apierror_json(struct scan_value root, struct outcome *o);
+// value; what it does not hold stays as it was.
+void apierror_json(struct scan_value root, struct outcome *o);
 // apierror_read does the same from a body of any kind; the message is never empty after it.
 void apierror_read(struct span body, struct outcome *o);
 
