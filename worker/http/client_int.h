@@ -14,9 +14,8 @@
 #include "worker/http/curl_uv.h"
 
 enum {
-    // Calls of one multi handle: so many connections of HTTP/1.1, or streams of one connection of
-    // HTTP/2 (no server in use allows fewer than 100). libcurl walks a multi's connections for each
-    // transfer, which costs 2.9 times the CPU at 10,000.
+    // Calls of one multi handle: so many connections of HTTP/1.1, or streams of one of HTTP/2 (few
+    // servers allow less). libcurl walks them all for each transfer: 2.9 times the CPU at 10,000.
     SHARD_CALLS = 100,
 };
 
