@@ -601,6 +601,7 @@ def test_many_connections_wait_together(sim):
     stats = sim.stats()
     assert stats["by_status"] == {"200": 50} and stats["repeats"] == 0
     assert stats["in_flight"]["max"] == stats["connections"]["max"] == 50
+    assert stats["quotas"][0]["in_flight"] == {"now": 0, "max": 50}
 
 
 @flags(latency="tokens:100:0.5", answer_tokens=200)

@@ -144,6 +144,8 @@ static void note_request(struct sim *s, struct call *call, const struct ask *ask
     s->ledger.counts[call->model].requests++;
     call->gate = ledger_gate(&s->ledger, &s->set, call->account, call->model, call->start_us);
     call->gate->requests++;
+    if (++call->gate->in_flight > call->gate->in_flight_max)
+        call->gate->in_flight_max = call->gate->in_flight;
     note_early(s, call->gate, call->start_us);
 }
 
@@ -389,8 +391,10 @@ void api_end(struct sim *s, struct call *call, enum ending how)
     strbuf_fini(&call->rest);
     if (call->n == 0)
         return;
-    if (call->gate)
+    if (call->gate) {
         limiter_settle(&call->gate->limiter, &call->held, how != END_CLIENT_GONE, now_us);
+        call->gate->in_flight--;
+    }
     s->stats.in_flight--;
     s->stats.by_fault[call->fault]++;
     if (how == END_ANSWERED)

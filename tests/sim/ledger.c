@@ -177,8 +177,12 @@ void ledger_tune(struct ledger *l, const struct settings *s, uint64_t now_us)
 static void reset_gate(struct ledger *l, const struct settings *s, struct gate *g, bool buckets,
                        uint64_t now_us)
 {
-    struct gate fresh = {
-        .limiter = g->limiter, .org = g->org, .group = g->group, .since_us = now_us};
+    struct gate fresh = {.limiter = g->limiter,
+                         .org = g->org,
+                         .group = g->group,
+                         .since_us = now_us,
+                         .in_flight = g->in_flight,
+                         .in_flight_max = g->in_flight};
     if (buckets) {
         struct quota q = quota_of(l, s, g->group);
         limiter_restart(&fresh.limiter, &q, now_us);

@@ -28,6 +28,7 @@ struct gate {
     char org_line[80]; // the header line that names the organisation
     uint64_t since_us; // made, or its buckets reset, then
     uint64_t requests, accepted;
+    uint64_t in_flight, in_flight_max;
     uint64_t refused[DIM_COUNT], refused_ramp;
     uint64_t told_us, told_at_us; // "not before" as a 429 named it, and when that 429 was sent
     uint64_t early;

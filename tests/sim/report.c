@@ -42,6 +42,14 @@ static void close_object(struct strbuf *out)
     strbuf_add_char(out, '}');
 }
 
+static void add_pair(struct strbuf *out, const char *name, uint64_t now, uint64_t max)
+{
+    open_object(out, name);
+    add_int(out, "now", now);
+    add_int(out, "max", max);
+    close_object(out);
+}
+
 static void add_when(struct sim *s, struct strbuf *out)
 {
     const struct stats *t = &s->stats;
@@ -63,10 +71,7 @@ static void add_counts(const struct stats *t, struct strbuf *out)
     add_int(out, "max", t->connections_max);
     add_int(out, "total", t->connections);
     close_object(out);
-    open_object(out, "in_flight");
-    add_int(out, "now", t->in_flight);
-    add_int(out, "max", t->in_flight_max);
-    close_object(out);
+    add_pair(out, "in_flight", t->in_flight, t->in_flight_max);
     add_int(out, "requests", t->requests);
     add_int(out, "accepted", t->accepted);
     add_int(out, "refused", t->refused);
@@ -172,6 +177,7 @@ static void add_gate(struct sim *s, struct gate *g, struct strbuf *out)
     add_int(out, "ramp", g->refused_ramp);
     close_object(out);
     add_int(out, "early", g->early);
+    add_pair(out, "in_flight", g->in_flight, g->in_flight_max);
     limiter_refresh(&g->limiter, sim_now_us(s));
     open_object(out, "limits");
     for (int d = 0; d < DIM_COUNT; d++) {
