@@ -1,6 +1,5 @@
 // fuzz_answer: no answer may crash the reader, and whatever it makes of one must hold together.
 // Input: three digits of a status, header lines, an empty line, the body.
-#include "common/base/err.h"
 #include "common/base/scan.h"
 #include "tests/fuzz/fuzz_target.h"
 #include "worker/provider/provider.h"
