@@ -55,9 +55,10 @@ int rlink_open(struct uv_loop_s *loop, const struct rlink_options *opt,
 void rlink_close(struct rlink *l, void (*closed)(void *arg), void *arg);
 
 // rlink_call sends one command. If it returns 0, cb runs exactly once, from the loop, after
-// rlink_call has returned. If it fails (ERR_LINK_DOWN, ERR_TOO_BIG: too many outstanding), cb never
-// runs. patience_ms > 0 replaces the link's patience for this command (a blocking one). argv and
-// lens are copied. No command that is answered more than once (SUBSCRIBE, MONITOR).
+// rlink_call has returned. If it fails, cb never runs: ERR_LINK_DOWN, or ERR_TOO_BIG (too many
+// outstanding, or too many bytes waiting to be sent). patience_ms > 0 replaces the link's patience
+// for this command (a blocking one). argv and lens are copied. Not for commands that are answered
+// more than once (SUBSCRIBE, MONITOR).
 int rlink_call(struct rlink *l, int argc, const char **argv, const size_t *lens,
                int64_t patience_ms, rlink_cb cb, void *arg) MUST_CHECK;
 

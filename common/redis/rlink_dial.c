@@ -126,6 +126,7 @@ void rdial_start(struct rlink *l, const char *host, int port)
         look_up(l);
         return;
     }
+    rdial_stop(l); // an earlier try's, of another name: what it finds must not mix in
     d->count = 1;
     if (port != 0)
         snprintf(d->addrs[0], RDIAL_ADDR_BYTES, "%.*s", RDIAL_ADDR_BYTES - 1, d->host);

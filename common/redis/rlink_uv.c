@@ -108,8 +108,9 @@ static void after_io(struct rsock *s)
         redisAsyncFree(s->ctx);
     if (!s->ctx)
         return;
-    // hiredis_ssl takes an old wish to read for the cause of a write that was cut short, and would
-    // wait for an answer to a command it has not finished sending.
+    // hiredis_ssl may take an old wish to read (after a session ticket, say) for the cause of a
+    // write that was cut short, and would wait for the answer to a command it has not finished
+    // sending.
     if (s->tls && !s->flush_due && sdslen(s->ctx->c.obuf) > 0 && rtls_wants_write(s))
         set_mask(s, s->mask | UV_WRITABLE);
     s->stuck = s->connected && (s->mask & UV_WRITABLE);

@@ -2,7 +2,7 @@
 # scripts/get-hiredis-tls has brought one that has, the link is built a second time against that one
 # and the same tests run again, with the TLS ones: both ages of hiredis, and TLS, on one machine.
 set(SUPPORT ${PROJECT_SOURCE_DIR}/tests/support)
-set(RLINK_TESTS test_rlink test_rlink_faults test_rlink_sentinel test_rlink_tls)
+set(RLINK_TESTS test_rlink test_rlink_faults test_rlink_sentinel test_rlink_names test_rlink_tls)
 set(RLINK_SUPPORT ${SUPPORT}/redisd.c ${SUPPORT}/rsync.c ${SUPPORT}/linkprobe.c ${SUPPORT}/certs.c)
 
 foreach(name ${RLINK_TESTS})

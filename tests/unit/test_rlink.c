@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 enum { MANY = 1000, CEILING = 65536, LARGE_BYTES = 32 << 20 };
 
@@ -326,11 +325,11 @@ static void narrow_acl(void **state)
     rsync_do(look, "ACL DELUSER narrow");
 }
 
-static void names_are_tried_in_turn(void **state)
+static void names_are_looked_up(void **state)
 {
     (void)state;
     struct probe p;
-    probe_init(&p, "redis://localhost:%d", redisd_port(server)); // ::1 refuses, 127.0.0.1 serves
+    probe_init(&p, "redis://localhost:%d", redisd_port(server));
     probe_start(&p);
     assert_int_equal(p.downs, 0);
     probe_fini(&p);
@@ -497,18 +496,13 @@ static void idle_is_quiet(void **state)
 {
     (void)state;
     struct probe p;
-    struct rusage before, after;
+    int turns = 0;
     probe_init(&p, "%s", redisd_url(server));
     probe_start(&p);
-    getrusage(RUSAGE_SELF, &before);
-    long long commands = rsync_do(look, "INFO stats")->len > 0; // the server is there
     uint64_t end = uv_hrtime() + 300000000;
-    while (uv_hrtime() < end)
+    for (; uv_hrtime() < end; turns++)
         uv_run(&p.loop, UV_RUN_ONCE);
-    getrusage(RUSAGE_SELF, &after);
-    long used_us = (after.ru_utime.tv_sec - before.ru_utime.tv_sec) * 1000000 +
-                   after.ru_utime.tv_usec - before.ru_utime.tv_usec;
-    assert_true(commands && used_us < 100000L * probe_slack()); // a spinning idle handle takes all
+    assert_in_range(turns, 1, 100); // the probe's own timer makes 60
     probe_fini(&p);
 }
 
@@ -545,7 +539,7 @@ int main(void)
         CASE("a wrong or missing password is a reason in words, without it", wrong_password),
         CASE("a password that the server repeats is not passed on", echoed_password),
         CASE("an ACL that forbids PING and CLIENT does not keep the link down", narrow_acl),
-        CASE("a name's addresses are tried in turn; none is a reason", names_are_tried_in_turn),
+        CASE("a name is looked up; one that is none is a reason", names_are_looked_up),
         CASE("an IPv6 literal works", ipv6_literal),
         CASE("a callback may call", call_from_callback),
         CASE("a callback may kick; the others are answered ERR_LINK_DOWN", kick_from_callback),
