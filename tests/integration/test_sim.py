@@ -212,6 +212,20 @@ def test_pipelined_requests_are_answered_in_their_order(sim):
     assert [int(p[:2]) for p in got.split("echo: pipe-")[1:]] == list(range(20))
 
 
+@flags(latency=1)
+def test_a_client_that_sends_far_ahead_is_slowed_down_and_answered_in_full(sim):
+    data = json.dumps(body("x" * 100000)).encode()
+    one = ("POST /v1/messages HTTP/1.1\r\nhost: x\r\n" + "".join(
+        f"{k}: {v}\r\n" for k, v in KEY.items()) + f"content-length: {len(data)}\r\n").encode()
+    wire = (one + b"\r\n" + data) * 60 + one + b"connection: close\r\n\r\n" + data
+    with socket.create_connection(("127.0.0.1", sim.port), timeout=30 * SLACK) as s:
+        sender = threading.Thread(target=s.sendall, args=(wire,))
+        sender.start()
+        got = read_all(s)
+        sender.join()
+    assert got.count(b"HTTP/1.1 200 OK") == 61
+
+
 @flags(body_max_bytes=100000)
 def test_too_large_a_body_is_refused_before_it_is_read(sim):
     answer = ask(sim, body("x" * 200000))
@@ -219,6 +233,7 @@ def test_too_large_a_body_is_refused_before_it_is_read(sim):
     sim.config(cloudflare_413=True)
     answer = ask(sim, body("x" * 200000))
     assert answer.status == 413 and b"<html>" in answer.data
+    assert sim.stats()["by_status"] == {"413": 2}
 
 
 def test_a_megabyte_that_waits_to_be_invited_gets_in(sim):

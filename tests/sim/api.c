@@ -34,6 +34,7 @@ struct next api_refuse(struct sim *s, int status, struct call *call)
     call->start_us = sim_now_us(s);
     call->fault = status == 413 && s->set.cloudflare_413 ? FAULT_HTML : FAULT_NONE;
     call_fail(call, status, NULL);
+    s->stats.by_status[status]++; // it has no record
     return (struct next){NEXT_WRITE, 0};
 }
 
@@ -354,7 +355,7 @@ struct next api_begin(struct sim *s, const struct http_head *h, struct span body
 {
     memset(call, 0, offsetof(struct call, question)); // the rest is filled before it is used
     memset(&call->rest, 0, sizeof *call - offsetof(struct call, rest));
-    call->keep_alive = h->keep_alive;
+    call->keep_alive = h->keep_alive && h->method != HTTP_HEAD; // it gets a body all the same
     call->start_us = sim_now_us(s);
     bool is_messages = span_is(h->path, "/v1/messages");
     bool is_count = span_is(h->path, "/v1/messages/count_tokens");

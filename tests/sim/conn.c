@@ -121,7 +121,6 @@ static void linger(struct conn *c)
         return;
     }
     c->state = CONN_LINGER;
-    strbuf_fini(&c->in);
     uv_timer_start(&c->timer, on_linger_over, LINGER_MS, 0);
 }
 
@@ -132,14 +131,13 @@ static void answered(struct conn *c, enum ending how)
     c->has_call = false;
 }
 
-// resume goes on with what is already here, when an answer is out.
+// resume goes on with what is already here, and with reading, when an answer is out.
 static void resume(struct conn *c)
 {
-    if (c->state != CONN_READING || c->feeding)
-        return;
-    if (c->in.len)
+    if (c->state == CONN_READING && c->in.len)
         feed(c, NULL, 0);
-    if (c->stalled && c->state == CONN_READING) {
+    bool busy = c->state == CONN_WAITING || c->state == CONN_WRITING || c->state == CONN_CLOSED;
+    if (c->stalled && !busy) {
         c->stalled = false;
         uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
     }
@@ -377,7 +375,7 @@ static void feed(struct conn *c, const char *at, size_t len)
     }
     c->feeding = false;
     keep(c, was_kept, at + used, len - used);
-    if (c->state != CONN_CLOSED && c->state != CONN_WRITING)
+    if (c->state == CONN_READING) // in all other states it has been written
         write_out(c, (struct next){NEXT_DONE, 0});
 }
 
