@@ -18,15 +18,15 @@ local function pairs_of(name)
   for i = 1, #flat, 2 do out[#out + 1] = {flat[i], flat[i + 1]} end
   return out
 end
-local out = {owed = redis.call('SMEMBERS', stem .. 'owed'), replies = {}, waited = {},
+local out = {owed = redis.call('SMEMBERS', stem .. 'owed'), replies = {},
+             waited = redis.call('SMEMBERS', stem .. 'waited'),
              delayed = pairs_of('delayed'), active = pairs_of('active'), dead = pairs_of('dead'),
              jobs = {}, endless = {}, others = {}}
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local name = string.sub(key, 1, #stem) == stem and string.sub(key, #stem + 1) or key
   local kind, rest = string.match(name, '^(%a+):(.*)$')
   if kind == 'job' then
-    local f = redis.call('HMGET', key, 'state', 'token', 'worker', 'due', 'replies')
-    if f[5] then out.waited[#out.waited + 1] = rest end
+    local f = redis.call('HMGET', key, 'state', 'token', 'worker', 'due')
     out.jobs[#out.jobs + 1] = {rest, f[1], f[2], f[3], f[4],
                                redis.call('HEXISTS', key, 'payload') == 1,
                                redis.call('EXISTS', stem .. 'result:' .. rest) == 1}
@@ -61,7 +61,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
 end
 """
 
-KNOWN = {"jobs", "delayed", "active", "dead", "stats", "paused", "cancel", "version", "owed"}
+KNOWN = {"jobs", "delayed", "active", "dead", "stats", "paused", "cancel", "version", "waited", "owed"}
 PLACES = ("delayed", "active", "dead")
 
 

@@ -330,3 +330,17 @@ def test_moves_a_payload_of_any_size(q):
     claim = q.claim()
     q.admit(claim.token, Admission(claim.ids[0], "a"))
     assert q.redis.hstrlen(q.key("job:a"), "payload") == 4 * MIB
+
+
+def test_lists_that_are_owed_a_deleted_result_get_the_next_one(q1):
+    token = q1.take("a")
+    for _ in range(3):
+        claim = push_and_claim(q1, *["{}"] * 100)
+        q1.admit(claim.token, *(Admission(id, "a", reply_to=f"x{id[-3:]}{claim.token}")
+                                for id in claim.ids))
+    q1.settle(done("a", token))
+    q1.redis.delete(q1.key("result:a"))
+    token = q1.take("a")
+    q1.tick()
+    q1.settle(done("a", token))
+    assert len(q1.redis.keys("*reply:*")) == 300

@@ -22,7 +22,7 @@
 ]]
 local token, worker, lease, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local out, gone, leased, ends = {now}, {}, {}, text(now + lease)
-local any_cancel, stem_job = call('SCARD', cancel) > 0, stem .. 'job:'
+local any_cancel = call('SCARD', cancel) > 0
 
 local function time_of(value, is, from)
   local n = tonumber(value)
@@ -33,17 +33,17 @@ end
 -- push_result: the result that is there goes to the list that another payload of its id names.
 local pushed_bytes
 local function push_result(id, reply)
-  local len = call('STRLEN', result_key(id))
+  local len = call('STRLEN', stem_result .. id)
   if pushed_bytes and pushed_bytes + len > BATCH then return false end
   pushed_bytes = (pushed_bytes or -len) + len
-  push_reply(reply, call('GET', result_key(id)), ttl)
+  push_reply(reply, call('GET', stem_result .. id), ttl)
   return true
 end
 
 -- duplicate: 'no', 'yes' (the id has a result, or is unfinished, in which case its result will be
 -- pushed too) or 'later': enough results have been pushed in this call.
 local function duplicate(id, key, reply)
-  if call('EXISTS', result_key(id)) == 1 then
+  if call('EXISTS', stem_result .. id) == 1 then
     return (reply == '' or push_result(id, reply)) and 'yes' or 'later'
   end
   local state = call('HGET', key, 'state')
@@ -54,7 +54,7 @@ local function duplicate(id, key, reply)
   end
   if reply ~= '' then
     call('SADD', stem .. 'replies:' .. id, reply)
-    call('HSET', key, 'replies', '1')
+    call('SADD', waited, id)
   end
   return 'yes'
 end
@@ -133,7 +133,7 @@ local function admit(at)
   if not f[1] then return already(claim, id, key) end
   if f[1] ~= token then return {'lost', 0, -1} end
   gone[#gone + 1] = claim
-  if call('EXISTS', key, result_key(id)) > 0 then
+  if call('EXISTS', key, stem_result .. id) > 0 then
     local twin = duplicate(id, key, reply)
     if twin == 'later' then return give_back(from) end
     if twin == 'yes' then return settle_twin(claim, from, run) end

@@ -26,7 +26,7 @@ local token, worker, lease = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local want = math.min(tonumber(ARGV[3]), 100)
 local items, ids, bytes, full = {}, {}, 0, false
 local left = {} -- what is to leave delayed
-local op, stem_job = stem .. 'op:' .. token, stem .. 'job:'
+local op = stem .. 'op:' .. token
 local any_cancel = false
 
 -- fits: may a job of that size join this batch?
@@ -60,12 +60,11 @@ end
 
 -- take_delayed: lease one delayed job; false where it must wait for another batch.
 local function take_delayed(id, cancelled)
-  local key = job_key(id)
+  local key = stem_job .. id
   local len = call('HSTRLEN', key, 'payload')
-  if len == 0 then -- its hash was evicted or deleted by hand: there is nothing left to do
+  if len == 0 then
     left[#left + 1] = id
-    call('DEL', key, stem .. 'replies:' .. id)
-    count('vanished')
+    forget(id)
     return true
   end
   if not fits(len) then return false end
@@ -109,7 +108,7 @@ local function claim_names(most)
   local n = tonumber(try('HINCRBY', stats, 'claims', 1)) or time[1] * 1000000 + time[2]
   for _ = 1, 13 do
     middle = digits[n % 32 + 1] .. middle
-    n = math.floor(n / 32)
+    n = floor(n / 32)
   end
   local head = '~' .. string.sub(ARGV[5], 1, 10) .. middle .. '0'
   for i = 0, most - 1 do
@@ -154,7 +153,7 @@ end
 
 local function repeated(taken)
   for id in string.gmatch(taken, '%S+') do
-    local key = job_key(id)
+    local key = stem_job .. id
     if call('HGET', key, 'token') == token and call('ZSCORE', active, id) then
       local len = call('HSTRLEN', key, 'payload')
       if string.sub(id, 1, 1) == '~' then

@@ -9,7 +9,8 @@ local out = {now}
 for i = 1, #ARGV do
   local was = call('ZREM', dead, ARGV[i])
   if was == 1 then
-    call('DEL', job_key(ARGV[i]))
+    call('DEL', stem_job .. ARGV[i], stem .. 'replies:' .. ARGV[i])
+    call('SREM', waited, ARGV[i])
     count('dead_dropped')
   end
   out[#out + 1] = was

@@ -21,12 +21,11 @@ local function back_to_jobs(key)
 end
 
 local function retry(id)
-  local key = job_key(id)
+  local key = stem_job .. id
   if not call('ZSCORE', dead, id) then return 0 end
-  if call('HEXISTS', key, 'payload') == 0 then -- evicted or deleted by hand
+  if call('HEXISTS', key, 'payload') == 0 then
     call('ZREM', dead, id)
-    call('DEL', key)
-    count('vanished')
+    forget(id)
     return 0
   end
   if call('HEXISTS', key, 'raw') == 1 then
@@ -38,7 +37,7 @@ local function retry(id)
     call('ZADD', delayed, text(now), id)
   end
   call('ZREM', dead, id)
-  call('DEL', result_key(id))
+  call('DEL', stem_result .. id)
   count('dead_retried')
   return 1
 end

@@ -5,29 +5,30 @@
   lawful. Time is the Redis server's own, in milliseconds: workers' clocks decide nothing.
 
   A call costs about a microsecond and a number as its argument half of one more (Redis prints it
-  with 17 digits), so scripts ask for many things at once and hand over numbers as text.
+  with 17 digits), so scripts ask for many things at once and hand over numbers as text. Globals are
+  looked up by name each time, so what is used for each job is local.
 ]]
+local ARGV, tonumber, format, floor = ARGV, tonumber, string.format, math.floor
 local stem = KEYS[1]
+local stem_job, stem_result = stem .. 'job:', stem .. 'result:'
 local jobs, delayed, active = stem .. 'jobs', stem .. 'delayed', stem .. 'active'
 local dead, cancel, stats = stem .. 'dead', stem .. 'cancel', stem .. 'stats'
-local owed = stem .. 'owed'
+local waited, owed = stem .. 'waited', stem .. 'owed'
 local call, try = redis.call, redis.pcall
 local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = time[1] * 1000 + floor(time[2] / 1000)
 
 local LARGE = 16384     -- a payload or result above this many bytes shares no batch
 local BATCH = 1048576   -- bytes a call may move beyond its first job
 local LISTS = 250       -- reply lists of duplicates that a call may serve
 local RUN_KEPT = 2592000000 -- 30 days, in ms
 
-local format = string.format
 local function text(n) return format('%.0f', n) end
-local function job_key(id) return stem .. 'job:' .. id end
-local function result_key(id) return stem .. 'result:' .. id end
 
 -- Counters are summed up during a call and written once at its end, the queue's and each run's.
 local sums, runs = {}, {}
 local function count(field, n, run)
+  if n == '0' then return end
   if n == nil then n = 1 else n = tonumber(n) or 0 end
   if n == 0 then return end
   sums[field] = (sums[field] or 0) + n
@@ -81,16 +82,25 @@ local function push_reply(name, result, ttl)
   if type(try('RPUSH', key, result)) == 'number' then call('PEXPIRE', key, ttl) end
 end
 
--- push_replies: the result goes to the lists that duplicates of the job have named (but not to `own`
--- once more), to as many as this call may still serve; the id is `owed` the rest, and tick goes on.
+-- The lists that duplicates of an unfinished job have named are in the set replies:<id>, and the id is
+-- in `waited`; where the job has ended and some are still without its result, it is in `owed`.
+-- push_replies: the result goes to those lists (but not to `own` once more), to as many as this call may
+-- still serve; tick goes on with the rest.
 local lists_left, bytes_left = LISTS, BATCH
 local function push_replies(id, result, ttl, own)
   local names = stem .. 'replies:' .. id
-  local most = math.min(lists_left, math.floor(bytes_left / math.max(#result, 1)))
+  local most = math.min(lists_left, floor(bytes_left / math.max(#result, 1)))
   if lists_left == LISTS then most = math.max(most, 1) end
   if own ~= '' then call('SREM', names, own) end
   local lists = most > 0 and call('SPOP', names, most) or {}
   for i = 1, #lists do push_reply(lists[i], result, ttl) end
   lists_left, bytes_left = lists_left - #lists, bytes_left - #lists * #result
   if call('EXISTS', names) == 1 then call('SADD', owed, id) else call('SREM', owed, id) end
+end
+
+-- forget: the job's hash was evicted or deleted by hand: no one can run it, or wait for it.
+local function forget(id)
+  call('DEL', stem_job .. id, stem .. 'replies:' .. id)
+  call('SREM', waited, id)
+  count('vanished')
 end

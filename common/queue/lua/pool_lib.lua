@@ -27,5 +27,5 @@ end
 local function keep(open_at)
   local ttl = math.max(open_at - now, 0) + POOL_KEPT
   local left = call('PTTL', pool)
-  if left ~= -2 and (left < ttl - HOUR or left > ttl) then call('PEXPIRE', pool, ttl) end
+  if left ~= -2 and (left < ttl - HOUR or left > ttl + HOUR) then call('PEXPIRE', pool, ttl) end
 end

@@ -16,10 +16,10 @@ local out = {now}
 
 local function reject(at)
   local claim, id = ARGV[at], ARGV[at + 1]
-  local from = job_key(claim)
+  local from = stem_job .. claim
   if call('HGET', from, 'token') ~= token then return '' end
-  if id == '' or call('EXISTS', job_key(id), result_key(id)) > 0 then id = ARGV[at + 2] end
-  local key = job_key(id)
+  if id == '' or call('EXISTS', stem_job .. id, stem_result .. id) > 0 then id = ARGV[at + 2] end
+  local key = stem_job .. id
   call('RENAME', from, key)
   call('HSET', key, 'state', 'dead', 'attempts', '0', 'throttles', '0', 'recoveries', '0',
        'died', text(now), 'cause', 'invalid_job', 'last_error', ARGV[at + 3], 'raw', '1')
@@ -27,7 +27,7 @@ local function reject(at)
   call('ZREM', active, claim)
   call('ZADD', dead, text(now), id)
   local result = '{"id":"' .. id .. '"' .. ARGV[at + 4]
-  call('SET', result_key(id), result, 'PX', ttl)
+  call('SET', stem_result .. id, result, 'PX', ttl)
   push_reply(ARGV[at + 5], result, ttl)
   count('failed', 1, ARGV[at + 6])
   count('invalid', 1)

@@ -12,7 +12,7 @@
 local out, kept, ends = {now}, {}, text(now + ARGV[1])
 for at = 2, #ARGV, 2 do
   local id = ARGV[at]
-  if call('HGET', job_key(id), 'token') == ARGV[at + 1] then
+  if call('HGET', stem_job .. id, 'token') == ARGV[at + 1] then
     kept[#kept + 1] = ends
     kept[#kept + 1] = id
   else

@@ -21,18 +21,21 @@
 local ttl = ARGV[1]
 local out, freed, waits, ended = {now}, {}, {}, {}
 
-local function finish(at, id, key, replies)
+local any_waited = call('SCARD', waited) > 0
+
+local function finish(at, id, key)
   local result, status, run = ARGV[at + 3], ARGV[at + 4], ARGV[at + 10]
-  call('PSETEX', result_key(id), ttl, result)
-  push_reply(ARGV[at + 9], result, ttl)
-  if replies then push_replies(id, result, ttl, ARGV[at + 9]) end
+  call('PSETEX', stem_result .. id, ttl, result)
+  local reply = ARGV[at + 9]
+  if reply ~= '' then push_reply(reply, result, ttl) end
+  if any_waited and call('SREM', waited, id) == 1 then push_replies(id, result, ttl, reply) end
   freed[#freed + 1] = id
   ended[#ended + 1] = id
   if ARGV[at + 2] == 'bury' then
     call('HSET', key, 'state', 'dead', 'attempts', ARGV[at + 5], 'throttles', ARGV[at + 6],
          'last_status', ARGV[at + 7], 'last_error', ARGV[at + 8], 'cause', ARGV[at + 14],
          'died', text(now))
-    call('HDEL', key, 'token', 'worker', 'replies', 'due')
+    call('HDEL', key, 'token', 'worker', 'due')
     call('ZADD', dead, text(now), id)
   else
     call('DEL', key)
@@ -45,14 +48,15 @@ local function finish(at, id, key, replies)
 end
 
 local function done(at, id, key)
-  local f = call('HMGET', key, 'token', 'replies', 'state')
-  if f[1] and f[1] == ARGV[at + 1] then return finish(at, id, key, f[2]) end
-  if f[3] == 'dead' or call('EXISTS', result_key(id)) == 1 then return 'already' end
+  if call('HGET', key, 'token') == ARGV[at + 1] then return finish(at, id, key) end
+  if call('EXISTS', stem_result .. id) == 1 or call('HGET', key, 'state') == 'dead' then
+    return 'already'
+  end
   if ARGV[at + 4] ~= 'succeeded' then return 'lost' end
   call('ZREM', delayed, id)
   waits[id] = nil
   count('late_answers')
-  return finish(at, id, key, true)
+  return finish(at, id, key)
 end
 
 local WHY = {throttle = 'throttles', retry = 'retries', parked = 'parked',
@@ -77,7 +81,7 @@ end
 for at = 2, #ARGV, 15 do
   local id = ARGV[at]
   local move = ARGV[at + 2] == 'later' and later or done
-  out[#out + 1] = move(at, id, job_key(id))
+  out[#out + 1] = move(at, id, stem_job .. id)
 end
 if #freed > 0 then call('ZREM', active, unpack(freed)) end
 local due = {}

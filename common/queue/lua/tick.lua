@@ -22,7 +22,7 @@ local recovered, buried = 0, 0
 local function digest(payload)
   local len = #payload
   if len <= LARGE then return redis.sha1hex(payload) end
-  local parts, step = {tostring(len)}, math.floor((len - 1024) / 15)
+  local parts, step = {tostring(len)}, floor((len - 1024) / 15)
   for i = 0, 15 do parts[#parts + 1] = string.sub(payload, i * step + 1, i * step + 1024) end
   return redis.sha1hex(table.concat(parts))
 end
@@ -39,13 +39,13 @@ end
 
 local function bury_payload(claim, key)
   local id = string.sub(claim, 2)
-  call('RENAME', key, job_key(id))
-  call('HSET', job_key(id), 'state', 'dead', 'attempts', '0', 'throttles', '0',
+  call('RENAME', key, stem_job .. id)
+  call('HSET', stem_job .. id, 'state', 'dead', 'attempts', '0', 'throttles', '0',
        'recoveries', max_deaths, 'died', text(now),
        'cause', 'crash', 'raw', '1', 'last_error', 'workers died while they read this payload')
-  call('HDEL', job_key(id), 'token', 'worker')
+  call('HDEL', stem_job .. id, 'token', 'worker')
   call('ZADD', dead, text(now), id)
-  call('SET', result_key(id), '{"id":"' .. id .. '"' .. ARGV[5], 'PX', ARGV[3])
+  call('SET', stem_result .. id, '{"id":"' .. id .. '"' .. ARGV[5], 'PX', ARGV[3])
   count('failed')
   buried = buried + 1
 end
@@ -76,18 +76,13 @@ local function recover_job(id, key)
   due[#due + 1] = id
 end
 
-local function lost_hash(id, key)
-  call('DEL', key, stem .. 'replies:' .. id)
-  count('vanished')
-end
-
 -- recover: the latest first, for each payload goes to the front of the others.
 local function recover()
   local freed, bytes = {}, nil
   for _, id in ipairs(call('ZREVRANGEBYSCORE', active, '(' .. text(now), '-inf', 'LIMIT', 0, 100)) do
-    local key = job_key(id)
+    local key = stem_job .. id
     if call('HEXISTS', key, 'payload') == 0 then
-      lost_hash(id, key)
+      forget(id)
     elseif string.sub(id, 1, 1) ~= '~' then
       recover_job(id, key)
     else
@@ -111,9 +106,9 @@ local function cancel_one(id)
     pending = 1
   else
     local fresh = #id <= 128 and string.match(id, '^[A-Za-z0-9._:-]+$')
-      and call('EXISTS', job_key(id), result_key(id)) == 0
+      and call('EXISTS', stem_job .. id, stem_result .. id) == 0
     if fresh then
-      call('SET', result_key(id), '{"id":"' .. id .. '"' .. ARGV[6], 'PX', ARGV[4])
+      call('SET', stem_result .. id, '{"id":"' .. id .. '"' .. ARGV[6], 'PX', ARGV[4])
       count('cancelled')
     end
     call('SREM', cancel, id)
@@ -124,12 +119,16 @@ end
 local function pay()
   local id = call('SRANDMEMBER', owed)
   if not id then return end
-  local result = call('GET', result_key(id))
+  local result = call('GET', stem_result .. id)
   if result then
     push_replies(id, result, ARGV[3], '')
   else
     call('SREM', owed, id)
-    if call('EXISTS', job_key(id)) == 0 then call('DEL', stem .. 'replies:' .. id) end
+    if call('EXISTS', stem_job .. id) == 1 then -- someone deleted the result, and it runs again
+      call('SADD', waited, id)
+    else
+      call('DEL', stem .. 'replies:' .. id)
+    end
   end
 end
 
