@@ -1,7 +1,7 @@
 // job: one piece of work as a producer wrote it (docs/protocol.md, A job). Parsing is pure: bytes
 // in, borrowed spans out; the payload must outlive the struct. Parse into the place where the job
 // stays: an id, name or model that was written with escapes ("anthropic\/claude") is borrowed from
-// the struct itself, so that a struct job or job_fault is never copied by assignment.
+// the struct itself, so that a struct job is never copied by assignment. A job_fault may be.
 #ifndef PENSTOCK_JOB_JOB_H
 #define PENSTOCK_JOB_JOB_H
 
@@ -70,10 +70,9 @@ struct job {
 struct job_fault {
     char field[72];
     char why[JOB_WHY_MAX]; // one sentence: "max_tokens is a string; it must be an integer from ..."
-    // What could be read all the same; borrowed from the payload, len 0 = not readable, invalid or
-    // there twice.
+    // What could be read all the same; borrowed from the payload. len 0 = absent, invalid, there
+    // twice, or written with escapes, which no encoder does to these characters.
     struct span id, reply_to, run;
-    struct job_texts undone;
 };
 
 // job_parse reads a payload of at most bytes_max. 0, or ERR_BAD_JOB with *ret_why filled in; *ret

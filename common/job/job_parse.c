@@ -252,25 +252,20 @@ static void job_init(struct job *j, const char *payload, size_t len)
     j->timeout_ms = j->max_attempts = j->max_throttles = -1;
 }
 
-// keep hands a text over to the fault, which has its own place for one that was escaped.
-static struct span keep(const struct reading *r, enum job_field_no field, struct span s,
-                        const char *undone, char *room)
+// keep hands a name over to the fault, which may outlive the job: only one that the payload holds.
+static struct span keep(const struct reading *r, enum job_field_no field, struct span name,
+                        const char *undone)
 {
-    if (s.len == 0 || r->twice & BIT(field))
-        return (struct span){0};
-    if (s.at != undone)
-        return s;
-    memcpy(room, s.at, s.len);
-    return (struct span){room, s.len};
+    bool usable = !(r->twice & BIT(field)) && name.at != undone;
+    return usable ? name : (struct span){0};
 }
 
 static void keep_readable(struct reading *r)
 {
-    struct job *j = r->job;
-    struct job_fault *to = r->fault;
-    to->id = keep(r, JOB_F_id, j->id, j->undone.id, to->undone.id);
-    to->reply_to = keep(r, JOB_F_reply_to, j->reply_to, j->undone.reply_to, to->undone.reply_to);
-    to->run = keep(r, JOB_F_run, j->run, j->undone.run, to->undone.run);
+    const struct job *j = r->job;
+    r->fault->id = keep(r, JOB_F_id, j->id, j->undone.id);
+    r->fault->reply_to = keep(r, JOB_F_reply_to, j->reply_to, j->undone.reply_to);
+    r->fault->run = keep(r, JOB_F_run, j->run, j->undone.run);
 }
 
 int job_parse(const char *payload, size_t len, size_t bytes_max, struct job *ret,

@@ -276,9 +276,9 @@ static void what_is_good_in_a_bad_job_is_read_all_the_same(void **state)
         {"{\"id\":\"a\",\"id\":\"b\",\"reply_to\":\"r\"}", "", "r", ""},
         {"{\"id\":5,\"id\":\"b\",\"reply_to\":\"r\",\"reply_to\":\"r\",\"run\":\"n\"}", "", "",
          "n"},
-        {"{\"prompt\":\"x\",\"prompt\":\"x\",\"id\":\"\\u0061\",\"reply_to\":\"\\u0072\",\"run\":"
-         "\"\\u006e\"}",
-         "a", "r", "n"},
+        {"{\"prompt\":\"x\",\"prompt\":\"x\",\"id\":\"\\u0061\",\"reply_to\":\"\\u0072\","
+         "\"r\\u0075n\":\"n\"}",
+         "", "", "n"},
         {"{\"request\":{\"id\":\"inside\"},\"run\":\"n\"}", "", "", "n"},
         {"{\"meta\":{\"id\":\"a\",\"reply_to\":\"r\"}}", "", "", ""},
         {"{\"id\":\"a\",\"reply_to\":\"r\",\"run\":\"n\"", "", "", ""}, // no JSON
