@@ -25,7 +25,7 @@ struct job_field {
 
 // clang-format off
 #define JOB_FIELD_MAP(XX)                                                                     \
-    /* name           kind           member          least  most                joins request */ \
+    /* name            kind           member          least      most                joins */   \
     XX(id,             an_id,         id,             0,         0,                  true)    \
     XX(prompt,         a_prompt,      content,        0,         0,                  false)   \
     XX(model,          a_model,       model,          0,         0,                  false)   \
@@ -53,7 +53,7 @@ struct job_field {
     XX(max_attempts,   an_integer,    max_attempts,   1,         JOB_TRIES_MAX,      true)    \
     XX(max_throttles,  an_integer,    max_throttles,  0,         JOB_TRIES_MAX,      true)
 
-#define JOB_INNER_MAP(XX) /* inside request: what concerns us; the rest is the API's */     \
+#define JOB_INNER_MAP(XX) /* inside request: what concerns us; the rest is the API's */       \
     XX(model,          a_model,        model,         0,         0,                  true)    \
     XX(max_tokens,     tokens,         max_tokens,    0,         JOB_TOKENS_MAX,     true)    \
     XX(messages,       inner_messages, messages,      0,         0,                  true)    \
