@@ -62,10 +62,10 @@ const struct conf_row conf_rows[] = {
      .help = "The anthropic-version header"},
     {.name = "PENSTOCK_AUTH", .flag = "auth", WORD(auth, "x-api-key bearer"),
      .initial = "x-api-key", .who = BOTH, .help = "The header that carries the key"},
-    {.name = "PENSTOCK_CA_FILE", .flag = "ca-file", TEXT(ca_file, "FILE"), .who = CONF_WORKER,
+    {.name = "PENSTOCK_CA_FILE", .flag = "ca-file", TEXT(ca_file, "FILE"), .who = BOTH,
      .help = "Certificates to trust for the API instead of the system's"},
     {.name = "PENSTOCK_PROXY", .flag = "proxy", TEXT(proxy, "URL"), .check = conf_check_proxy,
-     .hidden = true, .who = CONF_WORKER,
+     .hidden = true, .who = BOTH,
      .help = "Proxy to the API: http://, https:// or socks5h://. http_proxy and its kin are not "
              "read"},
 

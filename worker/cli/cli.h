@@ -61,12 +61,15 @@ void cli_key(const struct cli *c, const char *name, char ret[CLI_KEY_MAX]);
 // cli_ms reads "500", "30s", "5m", "2h", "1d" as milliseconds (a plain number is seconds); -1 =
 // wrong.
 int64_t cli_ms(const char *text);
+int cli_now(struct cli *c, int64_t *ret_ms) MUST_CHECK; // the Redis server's time
 bool cli_colour(void); // standard output is a terminal, and NO_COLOR is not set
 
 int cmd_push(struct cli *c);
 int cmd_get(struct cli *c);
 int cmd_wait(struct cli *c);
 int cmd_stats(struct cli *c);
+int cmd_workers(struct cli *c);
+int cmd_runs(struct cli *c);
 int cmd_check(struct cli *c);
 int cmd_dead(struct cli *c);
 int cmd_pause(struct cli *c);

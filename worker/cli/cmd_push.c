@@ -142,14 +142,6 @@ static int push_lines(struct pusher *p)
     return code;
 }
 
-static void take_now(int err, const struct reply *reply, void *arg)
-{
-    int64_t *ret = arg;
-    if (err == 0)
-        *ret =
-            reply_int_or(reply_at(reply, 0), 0) * 1000 + reply_int_or(reply_at(reply, 1), 0) / 1000;
-}
-
 static int wait_for_all(struct pusher *p)
 {
     struct cli *c = p->cli;
@@ -172,8 +164,8 @@ int cmd_push(struct cli *c)
         code = cli_fail(c, EXIT_USAGE, "--wait goes with prompts on the command line");
     if (!code)
         code = cli_connect(c);
-    if (!code && sync_words(c->redis, take_now, &p->now_ms, "TIME", NULL))
-        code = cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis));
+    if (!code)
+        code = cli_now(c, &p->now_ms);
     if (!code && cli_option(c, "wait"))
         p->waited = calloc((size_t)c->argc + 1, sizeof *p->waited);
     for (int i = 0; !code && i < c->argc; i++)

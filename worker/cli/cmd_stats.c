@@ -1,78 +1,42 @@
-// penstock stats: how things stand, once: depths, counters, pools, workers.
-#include "worker/cli/cli.h"
+// penstock stats, workers, runs: how things stand, once.
+#include "worker/cli/find.h"
+#include "worker/cli/out.h"
 
 #include <string.h>
 
-// out: either lines for people or members of one JSON object.
-struct out {
-    bool json, some;
+struct shown {
+    struct out *out;
+    int64_t now_ms;
 };
 
-static void section(struct out *o, const char *name)
+static void take_now(int err, const struct reply *reply, void *arg)
 {
-    if (o->json)
-        printf("%s\"%s\":{", o->some ? "," : "", name);
-    else
-        printf("%s%s\n", o->some ? "\n" : "", name);
-    o->some = false;
+    int64_t *ret = arg;
+    if (err == 0)
+        *ret =
+            reply_int_or(reply_at(reply, 0), 0) * 1000 + reply_int_or(reply_at(reply, 1), 0) / 1000;
 }
 
-static void section_end(struct out *o)
+int cli_now(struct cli *c, int64_t *ret_ms)
 {
-    if (o->json)
-        putchar('}');
-    else if (!o->some)
-        puts("  none");
-    o->some = true;
-}
-
-static bool is_number(struct span s)
-{
-    bool digits = false;
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.at[i] >= '0' && s.at[i] <= '9')
-            digits = true;
-        else if (s.at[i] != '.' && !(i == 0 && s.at[i] == '-'))
-            return false;
-    }
-    return digits && (s.at[0] != '0' || s.len == 1 || s.at[1] == '.');
-}
-
-static void member(struct out *o, struct span name, struct span value)
-{
-    struct strbuf b;
-    strbuf_init(&b, 1 << 20);
-    strbuf_add_json(&b, name.at, name.len);
-    strbuf_add_char(&b, ':');
-    if (is_number(value))
-        strbuf_add_span(&b, value);
-    else
-        strbuf_add_json(&b, value.at, value.len);
-    if (o->json)
-        printf("%s%s", o->some ? "," : "", b.at);
-    else if (value.len)
-        printf("  %-16.*s %.*s\n", (int)name.len, name.at, (int)value.len, value.at);
-    strbuf_fini(&b);
-    o->some = true;
-}
-
-static void member_int(struct out *o, const char *name, int64_t n)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%lld", (long long)n);
-    member(o, span_of(name), span_of(text));
+    if (sync_words(c->redis, take_now, ret_ms, "TIME", NULL))
+        return cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis));
+    return 0;
 }
 
 static void print_hash(int err, const struct reply *reply, void *arg)
 {
-    for (size_t i = 0; err == 0 && i + 1 < reply_count(reply); i += 2) {
-        struct span name, value;
-        if (reply_str(reply_at(reply, i), &name) && reply_str(reply_at(reply, i + 1), &value))
-            member(arg, name, value);
-    }
+    if (err == 0)
+        out_hash(arg, reply);
 }
 
-static void print_depths(struct cli *c, struct out *o)
+static int hash_of(struct cli *c, struct out *o, const char *key)
+{
+    int err = sync_words(c->redis, print_hash, o, "HGETALL", key, NULL);
+    return err ? cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis)) : 0;
+}
+
+static void print_depths(struct cli *c, struct out *o, const char *queue)
 {
     static const struct {
         const char *name, *verb, *key;
@@ -82,34 +46,166 @@ static void print_depths(struct cli *c, struct out *o)
                {"dead", "ZCARD", "dead"}};
     char key[CLI_KEY_MAX];
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        cli_key(c, all[i].key, key);
-        member_int(o, all[i].name, sync_int(c->redis, all[i].verb, key, 0));
+        key_queue(c->conf.prefix, queue, all[i].key, key, sizeof key);
+        out_int(o, all[i].name, sync_int(c->redis, all[i].verb, key, 0));
     }
     struct strbuf reason;
-    strbuf_init(&reason, 4096);
-    cli_key(c, "paused", key);
+    strbuf_init(&reason, 1 << 20);
+    key_queue(c->conf.prefix, queue, "paused", key, sizeof key);
     if (sync_text(c->redis, &reason, "GET", key))
-        member(o, span_of("paused"), reason.len ? strbuf_span(&reason) : span_of("yes"));
+        out_text(o, "paused", reason.len ? strbuf_span(&reason) : span_of("yes"));
     strbuf_fini(&reason);
+}
+
+static int print_queues(struct cli *c, struct out *o)
+{
+    struct names queues = {0};
+    char key[CLI_KEY_MAX];
+    int code = find_queues(c, &queues);
+    out_begin(o, "queues");
+    for (size_t i = 0; !code && i < queues.count; i++) {
+        out_begin(o, queues.at[i]);
+        print_depths(c, o, queues.at[i]);
+        out_begin(o, "counters");
+        key_queue(c->conf.prefix, queues.at[i], "stats", key, sizeof key);
+        code = hash_of(c, o, key);
+        out_end(o);
+        out_end(o);
+    }
+    out_end(o);
+    names_fini(&queues);
+    return code;
+}
+
+static void print_pool(int err, const struct reply *reply, void *arg)
+{
+    struct shown *s = arg;
+    int64_t open_at = 0;
+    for (size_t i = 0; err == 0 && i + 1 < reply_count(reply); i += 2) {
+        struct span name;
+        if (reply_str(reply_at(reply, i), &name) && span_is(name, "open_at"))
+            open_at = reply_int_or(reply_at(reply, i + 1), 0);
+    }
+    out_bool(s->out, "open", open_at <= s->now_ms);
+    if (open_at > s->now_ms)
+        out_int(s->out, "opens_in_ms", open_at - s->now_ms);
+    if (err == 0)
+        out_hash(s->out, reply);
+}
+
+static int print_pools(struct cli *c, struct out *o, int64_t now_ms)
+{
+    struct names pools = {0};
+    struct shown s = {o, now_ms};
+    char key[CLI_KEY_MAX];
+    int code = find_pools(c, &pools);
+    names_sort(&pools);
+    out_begin(o, "pools");
+    for (size_t i = 0; !code && i < pools.count; i++) {
+        key_pool(c->conf.prefix, pools.at[i], key, sizeof key);
+        out_begin(o, pools.at[i]);
+        if (sync_words(c->redis, print_pool, &s, "HGETALL", key, NULL))
+            code = cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis));
+        out_end(o);
+    }
+    out_end(o);
+    names_fini(&pools);
+    return code;
+}
+
+static int print_workers(struct cli *c, struct out *o)
+{
+    struct names workers = {0};
+    char key[CLI_KEY_MAX];
+    int code = find_workers(c, &workers);
+    names_sort(&workers);
+    out_begin(o, "workers");
+    for (size_t i = 0; !code && i < workers.count; i++) {
+        key_worker(c->conf.prefix, workers.at[i], key, sizeof key);
+        int64_t there = sync_int(c->redis, "EXISTS", key, 0);
+        out_begin(o, workers.at[i]);
+        out_bool(o, "alive", there == 1);
+        code = hash_of(c, o, key);
+        out_end(o);
+    }
+    out_end(o);
+    names_fini(&workers);
+    return code;
+}
+
+static int print_runs(struct cli *c, struct out *o, const char *queue)
+{
+    struct names runs = {0};
+    char key[CLI_KEY_MAX], name[FIND_NAME_MAX + 8];
+    int code = find_runs(c, queue, &runs);
+    names_sort(&runs);
+    out_begin(o, "runs");
+    for (size_t i = 0; !code && i < runs.count; i++) {
+        snprintf(name, sizeof name, "run:%s", runs.at[i]);
+        key_queue(c->conf.prefix, queue, name, key, sizeof key);
+        out_begin(o, runs.at[i]);
+        code = hash_of(c, o, key);
+        out_end(o);
+    }
+    out_end(o);
+    if (runs.cut)
+        fprintf(stderr, "penstock %s: there are too many keys to walk; not all runs are shown\n",
+                c->verb->name);
+    names_fini(&runs);
+    return code;
 }
 
 int cmd_stats(struct cli *c)
 {
     struct out o = {.json = c->json};
-    char key[CLI_KEY_MAX];
+    int64_t now_ms = 0;
+    int code = cli_connect(c);
+    if (!code)
+        code = cli_now(c, &now_ms);
+    if (code)
+        return code;
+    out_begin(&o, NULL);
+    code = print_queues(c, &o);
+    if (!code)
+        code = print_pools(c, &o, now_ms);
+    if (!code)
+        code = print_workers(c, &o);
+    out_end(&o);
+    return code;
+}
+
+int cmd_workers(struct cli *c)
+{
+    struct out o = {.json = c->json};
     int code = cli_connect(c);
     if (code)
         return code;
-    if (o.json)
-        putchar('{');
-    section(&o, "depth");
-    print_depths(c, &o);
-    section_end(&o);
-    section(&o, "counters");
-    cli_key(c, "stats", key);
-    int err = sync_words(c->redis, print_hash, &o, "HGETALL", key, NULL);
-    section_end(&o);
-    if (o.json)
-        puts("}");
-    return err ? cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis)) : EXIT_ALL_WELL;
+    out_begin(&o, NULL);
+    code = print_workers(c, &o);
+    out_end(&o);
+    return code;
+}
+
+int cmd_runs(struct cli *c)
+{
+    struct out o = {.json = c->json};
+    char key[CLI_KEY_MAX], name[NAME_BYTES_MAX + 8];
+    for (int i = 0; i < c->argc; i++)
+        if (!name_is_valid(c->argv[i], strlen(c->argv[i])))
+            return cli_fail(c, EXIT_USAGE, "%s is no run's name", c->argv[i]);
+    int code = cli_connect(c);
+    if (code)
+        return code;
+    out_begin(&o, NULL);
+    if (c->argc == 0)
+        code = print_runs(c, &o, c->queue);
+    for (int i = 0; !code && i < c->argc; i++) {
+        snprintf(name, sizeof name, "run:%s", c->argv[i]);
+        cli_key(c, name, key);
+        out_begin(&o, c->argv[i]);
+        code = hash_of(c, &o, key);
+        out_end(&o);
+    }
+    out_end(&o);
+    return code;
 }

@@ -34,6 +34,15 @@ static void on_late(uv_timer_t *t)
     s->late = true;
 }
 
+// on_state: the first failure is enough for a command line; whoever waits for Redis can try again.
+static void on_state(struct rlink *l, enum rlink_state state, const char *why, void *arg)
+{
+    struct sync *s = arg;
+    (void)l, (void)why;
+    if (state == RLINK_DOWN)
+        s->late = true;
+}
+
 static void on_closed(void *arg)
 {
     struct sync *s = arg;
@@ -50,9 +59,10 @@ static int explain(struct sync *s, char *ret_why, size_t room)
     return ERR_LINK_DOWN;
 }
 
-static int connect(struct sync *s, char *ret_why, size_t room)
+static int dial(struct sync *s, char *ret_why, size_t room)
 {
-    struct rlink_options opt = {.url = &s->url, .client_name = "penstock-cli"};
+    struct rlink_options opt = {
+        .url = &s->url, .client_name = "penstock-cli", .on_state = on_state, .arg = s};
     int err = rlink_open(&s->loop, &opt, &s->link);
     if (err) {
         snprintf(ret_why, room, "%s",
@@ -80,7 +90,7 @@ int sync_open(const struct conf *conf, struct sync **ret, char *ret_why, size_t 
     s->timer.data = s;
     int err = rurl_parse(conf->redis_url, &s->url, ret_why, why_room);
     if (!err)
-        err = connect(s, ret_why, why_room);
+        err = dial(s, ret_why, why_room);
     if (err) {
         sync_close(s);
         return err;
@@ -187,6 +197,12 @@ bool sync_text(struct sync *s, struct strbuf *ret, const char *verb, const char 
     return sync_words(s, keep_text, ret, verb, key, NULL) == 0 && !strbuf_failed(ret);
 }
 
+bool sync_field(struct sync *s, struct strbuf *ret, const char *key, const char *field)
+{
+    strbuf_clear(ret);
+    return sync_words(s, keep_text, ret, "HGET", key, field, NULL) == 0 && !strbuf_failed(ret);
+}
+
 static void keep_int(int err, const struct reply *reply, void *arg)
 {
     int64_t *ret = arg;
@@ -199,6 +215,16 @@ int64_t sync_int(struct sync *s, const char *verb, const char *key, int64_t othe
     int64_t n = otherwise;
     int err = sync_words(s, keep_int, &n, verb, key, NULL);
     return err ? otherwise : n;
+}
+
+struct rlink *sync_link(struct sync *s)
+{
+    return s->link;
+}
+
+struct uv_loop_s *sync_loop(struct sync *s)
+{
+    return &s->loop;
 }
 
 const char *sync_why(const struct sync *s)

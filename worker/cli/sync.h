@@ -29,7 +29,12 @@ int sync_words(struct sync *s, sync_fn fn, void *arg, ...) MUST_CHECK;
 
 // sync_text copies a string answer into *ret (cleared first). True where there was one.
 bool sync_text(struct sync *s, struct strbuf *ret, const char *verb, const char *key);
+// sync_field does the same for one field of a hash.
+bool sync_field(struct sync *s, struct strbuf *ret, const char *key, const char *field);
 int64_t sync_int(struct sync *s, const char *verb, const char *key, int64_t otherwise);
+// The link and its loop, for what is better done many at once.
+struct rlink *sync_link(struct sync *s);
+struct uv_loop_s *sync_loop(struct sync *s);
 const char *sync_why(const struct sync *s); // of the latest failure
 
 #endif

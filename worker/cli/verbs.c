@@ -1,13 +1,9 @@
 #include "worker/cli/cli.h"
 
-#define QUEUE                                                                                      \
-    {                                                                                              \
-        "queue", "NAME", "the queue (default: the first of PENSTOCK_QUEUES)"                       \
-    }
-#define JSON                                                                                       \
-    {                                                                                              \
-        "json", NULL, "print JSON"                                                                 \
-    }
+// clang-format off
+#define QUEUE {"queue", "NAME", "the queue (default: the first of PENSTOCK_QUEUES)"}
+#define JSON {"json", NULL, "print JSON"}
+// clang-format on
 
 const struct cli_verb cli_verbs[] = {
     {"push",
@@ -40,7 +36,9 @@ const struct cli_verb cli_verbs[] = {
      "print results, or where a job stands",
      cmd_get,
      {QUEUE, JSON, {"text", NULL, "print only the answer's text"}}},
-    {"stats", "", "depths, counters, pools and workers", cmd_stats, {QUEUE, JSON}},
+    {"stats", "", "queues, pools and workers as they stand", cmd_stats, {QUEUE, JSON}},
+    {"workers", "", "the workers that have given a sign of life", cmd_workers, {JSON}},
+    {"runs", "[NAME...]", "counters of runs", cmd_runs, {QUEUE, JSON}},
     {"check",
      "",
      "say what is wrong with Redis, the key, the URL and the settings",
@@ -56,6 +54,7 @@ const struct cli_verb cli_verbs[] = {
       {"run", "NAME", "only those of this run"},
       {"older", "TIME", "only those dead for longer"},
       {"all", NULL, "all that match, where no id is given"},
+      {"limit", "N", "list so many at most (default 100)"},
       {"dry-run", NULL, "count, change nothing"}}},
     {"pause",
      "[REASON]",
@@ -68,9 +67,9 @@ const struct cli_verb cli_verbs[] = {
      cmd_resume,
      {QUEUE, JSON, {"pool", "NAME", "a pool instead of a queue"}}},
     {"cancel",
-     "ID...",
+     "ID... | --run NAME",
      "cancel jobs, wherever they are; a call under way is aborted",
      cmd_cancel,
-     {QUEUE, JSON}},
+     {QUEUE, JSON, {"run", "NAME", "all jobs of this run that have not ended"}}},
     {0},
 };

@@ -172,22 +172,41 @@ static void send_plain(struct run *r, int argc, const char **argv)
     (void)unsent;
 }
 
+// name_pools lists the pools this worker has met, newest last, parted by blanks.
+static void name_pools(struct run *r, char *ret, size_t room)
+{
+    size_t len = 0;
+    ret[0] = '\0';
+    list_each(&r->pools, k)
+    {
+        struct pool *p = CONTAINER_OF(k, struct pool, link);
+        size_t more = strlen(p->name) + (len > 0);
+        if (len + more >= room)
+            return;
+        snprintf(ret + len, room - len, "%s%s", len ? " " : "", p->name);
+        len += more;
+    }
+}
+
 void beat_worker(struct run *r)
 {
+    char pools[2048];
     char workers[KEY_BYTES_MAX], key[KEY_BYTES_MAX], now[24], began[24], calls[24], pid[16],
         ttl[16];
     r->beat_at_ms = clock_mono_ms() + BEAT_MS;
     key_workers(r->conf->prefix, workers, sizeof workers);
     key_worker(r->conf->prefix, r->worker, key, sizeof key);
+    name_pools(r, pools, sizeof pools);
     snprintf(now, sizeof now, "%lld", (long long)run_now(r));
     snprintf(began, sizeof began, "%lld", (long long)r->began);
     snprintf(calls, sizeof calls, "%zu", r->by_state[ATTEMPT_SENDING].count);
     snprintf(pid, sizeof pid, "%d", (int)getpid());
     snprintf(ttl, sizeof ttl, "%d", BEAT_MS * 6);
     const char *zadd[] = {"ZADD", workers, now, r->worker};
-    const char *hset[] = {
-        "HSET",          key,         "pid", pid,       "started",        began,  "queues",
-        r->conf->queues, "in_flight", calls, "version", PENSTOCK_VERSION, "seen", now};
+    const char *hset[] = {"HSET",      key,   "pid",     pid,
+                          "started",   began, "queues",  r->conf->queues,
+                          "in_flight", calls, "version", PENSTOCK_VERSION,
+                          "seen",      now,   "pools",   pools};
     const char *expire[] = {"PEXPIRE", key, ttl};
     send_plain(r, ARRAY_LEN(zadd), zadd);
     send_plain(r, ARRAY_LEN(hset), hset);

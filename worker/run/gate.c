@@ -20,6 +20,7 @@ static struct pool *pool_new(struct run *r, const char *name)
     p->run = r;
     p->eager = true; // a worker that starts may try a pool in trouble at once
     list_append(&r->pools, &p->link);
+    r->beat_at_ms = 0; // let others know soon that this pool is in use
     return p;
 }
 

@@ -1,0 +1,261 @@
+"""The command line, by running it: what it prints, what it changes in Redis, its exit codes."""
+import json
+import os
+import subprocess
+import time
+
+import pytest
+from fleet import KEY, Fleet
+from simlib import SLACK, build_dir, wait_until
+
+ALL_WELL, SOME_FAILED, USAGE, NO_REDIS, TIMEOUT = 0, 1, 2, 3, 4
+
+
+def run(fleet, *words, stdin="", env=None, code=0):
+    """Runs penstock without a terminal; gives what it printed on standard output."""
+    done = subprocess.run([str(build_dir() / "penstock"), *words], input=stdin, text=True,
+                          capture_output=True, env=env or fleet.env(), timeout=60 * SLACK)
+    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    run.err = done.stderr
+    assert KEY not in done.stdout + done.stderr
+    return done.stdout
+
+
+def run_json(fleet, *words, **more):
+    return json.loads(run(fleet, *words, "--json", **more))
+
+
+
+
+@pytest.fixture
+def bare():
+    """Redis and the simulator, no worker."""
+    with Fleet(latency="constant:5") as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def busy():
+    """The same with a worker."""
+    with Fleet(latency="constant:5") as fleet:
+        fleet.worker(concurrency=8)
+        yield fleet
+
+
+def test_help_names_every_verb_and_a_wrong_one_is_refused(bare):
+    text = run(bare, "--help")
+    for verb in ("push", "wait", "get", "stats", "check", "dead", "pause", "resume", "cancel"):
+        assert f"\n  {verb}" in text
+        assert "usage: penstock " + verb in run(bare, verb, "--help")
+    run(bare, "psuh", code=USAGE)
+    assert "no verb psuh" in run.err
+    run(bare, "push", "--modle", "x", "hi", code=USAGE)
+    assert run(bare, "--version").startswith("penstock ")
+
+
+def test_push_prints_ids_and_the_jobs_are_in_redis_in_order(bare):
+    ids = run(bare, "push", "one", "two", "--model", "claude-haiku-4-5", "--run", "r1").split()
+    assert len(ids) == 2
+    jobs = [json.loads(j) for j in bare.r.lrange(bare.key("jobs"), 0, -1)][::-1]
+    assert [j["id"] for j in jobs] == ids and [j["prompt"] for j in jobs] == ["one", "two"]
+    assert {j["run"] for j in jobs} == {"r1"} and {j["model"] for j in jobs} == {"claude-haiku-4-5"}
+    assert abs(jobs[0]["pushed_at"] - int(bare.r.time()[0] * 1000)) < 5000
+
+
+def test_push_reads_prompts_or_jobs_from_standard_input(bare):
+    assert len(run(bare, "push", stdin="a\n\nb\n").split()) == 2
+    ids = run(bare, "push", "--jobs", stdin='{"id":"x","prompt":"p"}\n{"prompt":"q"}\n').split()
+    assert ids[0] == "x" and len(ids[1]) == 26
+    run(bare, "push", "--jobs", stdin='{"prompt":"p","max_tokens":"5"}\n', code=USAGE)
+    assert "max_tokens" in run.err
+    assert bare.depth()["jobs"] == 4
+
+
+def test_push_wait_prints_the_results(busy):
+    results = [json.loads(line) for line in run(busy, "push", "--wait", "a", "b").splitlines()]
+    assert [r["status"] for r in results] == ["succeeded"] * 2
+
+
+def test_get_and_wait_tell_what_became_of_a_job(busy):
+    busy.push({"id": "g", "prompt": "hello"}, {"id": "later", "prompt": "x", "delay_ms": 60000})
+    assert json.loads(run(busy, "wait", "g"))["id"] == "g"
+    assert run(busy, "get", "g", "--text").strip() == busy.peek("g")["text"]
+    wait_until(lambda: busy.job("later", "state"), 5, "the delayed job")
+    assert json.loads(run(busy, "get", "later", code=SOME_FAILED))["state"] == "delayed"
+    assert json.loads(run(busy, "get", "nobody", code=SOME_FAILED))["status"] == "unknown"
+    run(busy, "wait", "later", "--timeout", "50ms", code=TIMEOUT)
+    run(busy, "get", "not an id", code=USAGE)
+
+
+def test_stats_shows_queues_pools_and_workers_as_text_and_as_json(busy):
+    busy.push({"id": "s", "prompt": "hello"})
+    busy.result("s")
+    stats = run_json(busy, "stats")
+    queue = stats["queues"]["default"]
+    assert queue["counters"]["succeeded"] == 1 and queue["waiting"] == 0
+    assert [w["alive"] for w in stats["workers"].values()] == [True]
+    assert "succeeded" in run(busy, "stats") and "\x1b" not in run(busy, "stats")
+    assert list(run_json(busy, "workers")["workers"]) == list(stats["workers"])
+
+
+def test_stats_finds_the_queues_that_workers_serve_and_the_pools_they_met(bare):
+    worker = bare.worker(queues="bulk:2,default:1")
+    bare.sim.script({"match": {"contains": "slow"}, "status": 429, "times": 1,
+                      "headers": {"retry-after": "60"}, "body": "{}"})
+    bare.push({"id": "s", "prompt": "slow", "model": "claude-haiku-4-5"}, queue="bulk")
+    wait_until(lambda: bare.pool("claude-haiku-4-5"), 5, "the gate")
+    # A worker says which pools it has met, so that nobody has to walk through all keys.
+    key = f"penstock:worker:{bare.r.zrange('penstock:workers', 0, -1)[0]}"
+    haiku = "anthropic:main:claude-haiku-4-5"
+    wait_until(lambda: haiku in (bare.r.hget(key, "pools") or "").split(), 5, "the pool's name")
+    stats = run_json(bare, "stats")
+    assert set(stats["queues"]) == {"default", "bulk"}
+    pool = stats["pools"][haiku]
+    assert pool["open"] is False and pool["cause"] == "quota" and pool["opens_in_ms"] > 50000
+    worker.kill()
+    bare.r.delete("penstock:workers", key)
+    assert haiku in run_json(bare, "stats")["pools"]  # found by a walk where nobody can tell
+
+
+def test_runs_are_counted(busy):
+    busy.push({"id": "n", "prompt": "x", "run": "nightly"})
+    busy.result("n")
+    assert run_json(busy, "runs")["runs"]["nightly"]["succeeded"] == 1
+    assert run_json(busy, "runs", "nightly")["nightly"]["succeeded"] == 1
+
+
+def test_dead_letters_are_listed_shown_retried_and_dropped(busy):
+    busy.sim.config(fail={"400": 1.0})
+    busy.push(*[{"id": f"d{n}", "prompt": "x", "run": "bad" if n % 2 else "worse"}
+                for n in range(4)], '{"prompt":1,"id":"broken"}')
+    wait_until(lambda: busy.depth()["dead"] == 5, 10, "five dead jobs")
+    assert set(run_json(busy, "dead", "list")) == {"d0", "d1", "d2", "d3", "broken"}
+    assert list(run_json(busy, "dead", "list", "--cause", "invalid_job")) == ["broken"]
+    assert set(run_json(busy, "dead", "list", "--run", "bad")) == {"d1", "d3"}
+    assert run_json(busy, "dead", "list", "--older", "1h") == {}
+    assert len(run_json(busy, "dead", "list", "--limit", "2")) == 2
+    shown = run_json(busy, "dead", "show", "broken")
+    assert shown["cause"] == "invalid_job" and shown["payload"] == '{"prompt":1,"id":"broken"}'
+    assert "invalid_request" in run(busy, "dead")
+    run(busy, "dead", "retry", code=USAGE)
+    run(busy, "dead", "burn", code=USAGE)
+
+    assert run_json(busy, "dead", "retry", "--run", "bad", "--dry-run")["retried"] == 2
+    assert busy.depth()["dead"] == 5
+    busy.sim.config(fail={"400": 0})
+    assert run_json(busy, "dead", "retry", "--run", "bad")["retried"] == 2
+    assert {r["status"] for r in busy.results(["d1", "d3"]).values()} == {"succeeded"}
+    assert run_json(busy, "dead", "retry", "d0", "d1", code=SOME_FAILED) == {
+        "retried": 1, "not_dead": 1, "dry_run": False}
+    assert run_json(busy, "dead", "drop", "--all")["dropped"] == 2
+    assert busy.depth()["dead"] == 0 and not busy.job("broken")
+
+
+def test_more_dead_letters_than_a_page_are_all_moved(bare):
+    pipe = bare.r.pipeline()
+    for n in range(250):
+        pipe.zadd(bare.key("dead"), {f"d{n}": 1000 + n})
+        pipe.hset(bare.key(f"job:d{n}"), mapping={"payload": '{"prompt":"x"}', "state": "dead",
+                                                  "cause": "timeout" if n % 3 else "crash"})
+    pipe.execute()
+    assert run_json(bare, "dead", "retry", "--cause", "timeout")["retried"] == 166
+    assert bare.depth() == {"jobs": 0, "delayed": 166, "active": 0, "dead": 84}
+    assert run_json(bare, "dead", "drop", "--cause", "crash", "--older", "1s")["dropped"] == 84
+    assert bare.depth()["dead"] == 0
+
+
+def test_a_paused_queue_waits_with_its_reason_until_it_is_resumed(busy):
+    run(busy, "pause", "deploy in progress")
+    assert busy.r.get(busy.key("paused")) == "deploy in progress"
+    assert run_json(busy, "stats")["queues"]["default"]["paused"] == "deploy in progress"
+    time.sleep(1.1 * SLACK)  # the contract: within a second
+    busy.push({"id": "p", "prompt": "x"})
+    assert "is open" in run(busy, "resume")
+    assert busy.result("p")["status"] == "succeeded"
+
+
+def test_a_paused_pool_starts_no_call_until_it_is_resumed(busy):
+    pool = "anthropic:main:claude-sonnet-5"
+    run(busy, "pause", "--pool", pool, "spending too much")
+    busy.push({"id": "p", "prompt": "x"})
+    assert busy.pool()["cause"] == "paused" and busy.pool()["why"] == "spending too much"
+    assert busy.r.exists(busy.key("result:p")) == 0
+    shown = run_json(busy, "stats")["pools"][pool]
+    assert shown["open"] is False and shown["cause"] == "paused"
+    run(busy, "resume", "--pool", pool)
+    assert busy.pool()["cause"] == ""
+    run(busy, "pause", "--pool", "a{b", code=USAGE)
+
+
+def test_cancel_by_id_and_by_run(bare):
+    bare.push({"id": "keep", "prompt": "x", "delay_ms": 60000},
+              *[{"id": f"c{n}", "prompt": "x", "run": "off", "delay_ms": 60000} for n in range(3)],
+              {"id": "one", "prompt": "x", "delay_ms": 60000})
+    assert "cancel 3" in run(bare, "cancel", "--run", "off")
+    assert run_json(bare, "cancel", "one") == {"asked": 1}
+    worker = bare.worker()
+    got = bare.results(["c0", "c1", "c2", "one"])
+    assert {r["status"] for r in got.values()} == {"cancelled"}
+    wait_until(lambda: bare.job("keep", "state") == "delayed", 5, "the job that stays")
+    bare.push(*[{"id": f"e{n}", "prompt": "x", "run": "off", "delay_ms": 60000} for n in range(2)])
+    wait_until(lambda: bare.depth()["delayed"] == 3, 5, "the delayed jobs")
+    assert run_json(bare, "cancel", "--run", "off") == {"asked": 2}
+    assert {r["status"] for r in bare.results(["e0", "e1"]).values()} == {"cancelled"}
+    run(bare, "cancel", code=USAGE)
+    assert worker.pid
+
+
+def findings(fleet, level, **more):
+    got = run_json(fleet, "check", **more)
+    return {(f["about"], f["text"]) for f in got["findings"] if f["level"] == level}
+
+
+def test_check_finds_nothing_wrong_with_a_good_set_up(busy):
+    assert findings(busy, "wrong") == set()
+    assert ("workers", "1 alive") in findings(busy, "ok")
+    assert "answers" in run(busy, "check")
+
+
+def test_check_says_what_is_wrong_and_what_to_do(bare):
+    bare.r.config_set("maxmemory-policy", "allkeys-lru")
+    bare.r.set(bare.key("version"), "2")
+    bare.r.set(bare.key("paused"), "lunch")
+    env = bare.env(ANTHROPIC_BASE_URL="http://127.0.0.1:1", PENSTOCK_CONCURENCY="7",
+                   ANTHROPIC_API_KEY="")
+    wrong = findings(bare, "wrong", env=env, code=SOME_FAILED)
+    about = {a for a, _ in wrong}
+    assert about == {"memory", "queue", "api"}, wrong
+    assert any("noeviction" in text for _, text in wrong)
+    warned = findings(bare, "warning", env=env, code=SOME_FAILED)
+    assert {a for a, _ in warned} >= {"persistence", "workers", "queue", "settings", "key"}
+    assert any("PENSTOCK_CONCURRENCY" in text for _, text in warned)
+
+
+def test_check_tells_a_refused_key_and_missing_rights():
+    with Fleet(key="main=sk-ant-other-key", require_key=True) as fleet:
+        assert any("refuses the key" in text
+                   for about, text in findings(fleet, "wrong", code=SOME_FAILED))
+        fleet.r.execute_command("ACL", "SETUSER", "weak", "on", ">pw", "~penstock:*", "+ping",
+                                "+client|setname", "+role", "+time")
+        env = fleet.env(PENSTOCK_REDIS_URL=f"unix://weak:pw@{fleet.redis.socket}")
+        assert any(about == "rights" and "NOPERM" in text
+                   for about, text in findings(fleet, "wrong", env=env, code=SOME_FAILED))
+
+
+def test_a_redis_that_is_not_there_is_said_in_one_line_with_its_own_exit_code(bare):
+    env = bare.env(PENSTOCK_REDIS_URL="redis://127.0.0.1:1")
+    for verb in (["push", "x"], ["get", "x"], ["stats"], ["dead"], ["pause"], ["cancel", "x"]):
+        run(bare, *verb, env=env, code=NO_REDIS)
+        assert run.err.count("\n") == 1 and "127.0.0.1:1" in run.err and "--redis-url" in run.err
+    assert any(about == "redis" for about, _ in findings(bare, "wrong", env=env, code=SOME_FAILED))
+
+
+def test_output_that_nobody_reads_ends_the_program_quietly(busy):
+    busy.push(*[{"id": f"w{n}", "prompt": "x"} for n in range(3)])
+    busy.results([f"w{n}" for n in range(3)])
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([str(build_dir() / "penstock"), "get", "w0", "w1", "w2"], stdout=write,
+                          stderr=subprocess.PIPE, env=busy.env(), timeout=30 * SLACK)
+    os.close(write)
+    assert done.returncode != 0 and done.stderr == b""

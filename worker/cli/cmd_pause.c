@@ -1,0 +1,99 @@
+// penstock pause, resume: a queue (a key that workers look at) or a pool (its gate).
+#include "common/base/err.h"
+#include "worker/cli/cli.h"
+
+#include <string.h>
+
+static bool pool_is_valid(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 0 && len <= 220 &&
+           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                        "0123456789._:/@-") == len;
+}
+
+static const char *reason(struct cli *c)
+{
+    return c->argc ? c->argv[0] : "paused by an operator";
+}
+
+static void print_done(struct cli *c, const char *what, const char *kind, const char *name)
+{
+    if (c->json)
+        printf("{\"%s\":\"%s\",\"state\":\"%s\"}\n", kind, name, what);
+    else
+        printf("%s %s is %s\n", kind, name, what);
+}
+
+static int check_words(struct cli *c, int most)
+{
+    const char *pool = cli_option(c, "pool");
+    if (pool && !pool_is_valid(pool))
+        return cli_fail(c, EXIT_USAGE, "%s is no pool's name; penstock stats shows them", pool);
+    if (c->argc > most)
+        return cli_fail(c, EXIT_USAGE, "too many words; a reason of several goes in quotes");
+    return cli_connect(c);
+}
+
+static int failed(struct cli *c)
+{
+    return cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis));
+}
+
+static int pause_pool(struct cli *c, const char *pool)
+{
+    static struct args args;
+    char key[CLI_KEY_MAX];
+    key_pool(c->conf.prefix, pool, key, sizeof key);
+    args_add_str(&args, "paused");
+    args_add_int(&args, -1);
+    args_add_int(&args, 0);
+    args_add_str(&args, reason(c));
+    if (sync_script(c->redis, SCRIPT_POOL_SHUT, key, &args, NULL, NULL))
+        return failed(c);
+    print_done(c, "paused", "pool", pool);
+    return 0;
+}
+
+int cmd_pause(struct cli *c)
+{
+    char key[CLI_KEY_MAX];
+    int code = check_words(c, 1);
+    if (code)
+        return code;
+    if (cli_option(c, "pool"))
+        return pause_pool(c, cli_option(c, "pool"));
+    cli_key(c, "paused", key);
+    if (sync_words(c->redis, NULL, NULL, "SET", key, reason(c), NULL))
+        return failed(c);
+    print_done(c, "paused", "queue", c->queue);
+    return 0;
+}
+
+static int resume_pool(struct cli *c, const char *pool)
+{
+    static struct args args;
+    char key[CLI_KEY_MAX];
+    key_pool(c->conf.prefix, pool, key, sizeof key);
+    args_add_int(&args, 0);
+    args_add_int(&args, 0);
+    if (sync_script(c->redis, SCRIPT_POOL_OPEN, key, &args, NULL, NULL))
+        return failed(c);
+    print_done(c, "open", "pool", pool);
+    return 0;
+}
+
+int cmd_resume(struct cli *c)
+{
+    char key[CLI_KEY_MAX];
+    int code = check_words(c, 0);
+    if (code)
+        return code;
+    if (cli_option(c, "pool"))
+        return resume_pool(c, cli_option(c, "pool"));
+    cli_key(c, "paused", key);
+    if (sync_words(c->redis, NULL, NULL, "DEL", key, NULL))
+        return failed(c);
+    print_done(c, "open", "queue", c->queue);
+    return 0;
+}
