@@ -61,7 +61,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
 end
 """
 
-KNOWN = {"jobs", "delayed", "active", "dead", "stats", "paused", "cancel", "version", "waited", "owed"}
+KNOWN = {"jobs", "delayed", "active", "dead", "stats", "paused", "cancel", "version", "waited", "owed", "claims"}
 PLACES = ("delayed", "active", "dead")
 
 

@@ -105,7 +105,7 @@ local DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 local function claim_names(most)
   local names, digits, middle = {}, {}, ''
   for i = 1, 32 do digits[i] = string.sub(DIGITS, i, i) end
-  local n = tonumber(try('HINCRBY', stats, 'claims', 1)) or time[1] * 1000000 + time[2]
+  local n = tonumber(try('INCR', stem .. 'claims')) or time[1] * 1000000 + time[2]
   for _ = 1, 13 do
     middle = digits[n % 32 + 1] .. middle
     n = floor(n / 32)
