@@ -25,6 +25,8 @@ struct conf {
     const char *base_url;      // without a trailing slash
     const char *api_version;
     const char *auth; // x-api-key or bearer
+    const char *governor;      // on or off
+    const char *output_charge; // produced or reserved: how the API charges output tokens
     const char *model;
     int64_t max_tokens;
     int64_t max_attempts;

@@ -103,6 +103,13 @@ const struct conf_row conf_rows[] = {
      .reload = true,
      .help = "How the wait is spread: U(0, w); w/2 + U(0, w/2); or w + U(0, base)"},
 
+    {.name = "PENSTOCK_GOVERNOR", .flag = "governor", WORD(governor, "on off"), .initial = "on",
+     .group = "Quota", .who = CONF_WORKER, .reload = true,
+     .help = "Share the API's quota in the fleet; off = only a 429 holds calls back"},
+    {.name = "PENSTOCK_OUTPUT_CHARGE", .flag = "output-charge",
+     WORD(output_charge, "produced reserved"), .initial = "produced", .who = CONF_WORKER,
+     .reload = true, .help = "Whether the API charges output as it comes or by max_tokens"},
+
     {.name = "PENSTOCK_CONCURRENCY", .flag = "concurrency", INT(concurrency, 1, 20000),
      COUNT("the number of calls in flight at once"), .group = "This worker", .initial = "64",
      .who = CONF_WORKER, .reload = true, .help = "Most calls in flight at once"},

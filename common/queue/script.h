@@ -19,7 +19,7 @@
     XX(TICK,       tick)       \
     XX(DEAD_RETRY, dead_retry) \
     XX(DEAD_DROP,  dead_drop)  \
-    XX(POOL_ENTER, pool_enter) \
+    XX(UNPARK, unpark) XX(POOL_STEP, pool_step) \
     XX(POOL_SHUT,  pool_shut)  \
     XX(POOL_OPEN,  pool_open)
 // clang-format on

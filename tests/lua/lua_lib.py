@@ -363,7 +363,9 @@ class Pool:
         self.stem = f"penstock:pool:{{{name}}}"
 
     def enter(self, hold=120_000, eager=False):
-        now, wait, cause, starts, why = self.server.call("pool_enter", self.stem, hold, int(eager))
+        """A round with the governor off: what the gate alone says."""
+        args = [hold, int(eager), -1] + [0] * 38
+        now, wait, cause, starts, why, *_ = self.server.call("pool_step", self.stem, *args)
         return Entry(now, wait, text(cause), starts, text(why))
 
     def shut(self, cause="quota", wait=-1, trouble=False, why="in words"):

@@ -1,4 +1,4 @@
-"""pool_enter, pool_shut, pool_open: one gate for the whole fleet."""
+"""pool_step (its gate), pool_shut, pool_open: one gate for the whole fleet."""
 import pytest
 
 STEP_MS = 60_000

@@ -49,6 +49,13 @@ static void attempt_free(struct attempt *a)
 void attempt_go(struct attempt *a, enum attempt_state next)
 {
     assert(may_go[a->state] & BIT(next));
+    if (a->state == ATTEMPT_CLAIMED && a->promised) {
+        a->promised->permits.promised--;
+        a->promised = NULL;
+    }
+    if (a->scheduled && next != ATTEMPT_SENDING)
+        permit_return(&a->pool->permits, a);
+    a->scheduled = false;
     list_remove(&a->run->by_state[a->state], &a->in_state);
     a->state = next;
     if (next == ATTEMPT_GONE) {

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { PARK_SPREAD_MS = 500, PARK_MAX_MS = 60000 };
+enum { PARK_SPREAD_MS = 500, PARK_MAX_MS = 60000, WAIT_HERE_MS = 1000, HEADERS_EVERY_MS = 5 };
 
 static int64_t limit_or(int64_t of_job, int64_t of_conf)
 {
@@ -23,6 +23,7 @@ static void park(struct attempt *a, uint64_t now_ms)
     if (a->pool->cause != CAUSE_QUOTA) // it may be opened sooner, by a trying call or a person
         wait = MIN(wait, (int64_t)PARK_MAX_MS);
     a->run->stats.parked++;
+    gate_park(a);
     settle_later(a, "parked", wait + (int64_t)rnd_below(PARK_SPREAD_MS));
 }
 
@@ -92,6 +93,33 @@ static void obey(struct attempt *a, const struct decision *d, const struct outco
     }
 }
 
+// tell_ledger notes for the pool's ledger how the call ended, and what its headers say.
+static void tell_ledger(struct attempt *a, const struct http_answer *answer,
+                        const struct outcome *o, const struct decision *d)
+{
+    struct permits *p = &a->pool->permits;
+    struct rate_headers h = {0};
+    uint64_t now_ms = clock_mono_ms();
+    bool refused = d->verdict == VERDICT_THROTTLE || d->failure == FAILURE_RATE_LIMITED;
+    if (refused || now_ms - p->headers_at_ms >= HEADERS_EVERY_MS) {
+        p->headers_at_ms = now_ms;
+        rate_headers_read(answer, run_now(a->run), &h);
+        permit_headers(p, a, &h);
+    }
+    if (d->verdict == VERDICT_DONE)
+        permit_answered(p, a, &o->usage, (int64_t)(answer->total_us / 1000));
+    else if (refused)
+        permit_refused(p, a, &h);
+    else if (o->http_status >= 500 || o->error == ERR_CONNECT || o->error == ERR_TRANSPORT)
+        permit_failed(p, a);
+    else
+        permit_return(p, a);
+    if (d->verdict == VERDICT_DONE && o->usage.output >= 0) {
+        double *mean = &a->queue->out_mean, out = (double)o->usage.output;
+        *mean = *mean > 0 ? *mean + 0.05 * (out - *mean) : out;
+    }
+}
+
 static void ended(struct attempt *a, const struct http_answer *answer)
 {
     struct run *r = a->run;
@@ -111,6 +139,7 @@ static void ended(struct attempt *a, const struct http_answer *answer)
               log_int("status", o.http_status), log_str("verdict", verdict_word(d.verdict)),
               log_int("ms", (int64_t)(answer->total_us / 1000)),
               log_str("request_id", o.request_id), LOG_END);
+    tell_ledger(a, answer, &o, &d);
     obey(a, &d, &o);
     strbuf_fini(&text);
 }
@@ -147,9 +176,23 @@ static void start(struct attempt *a)
         return;
     }
     a->started = run_now(r);
+    a->body_bytes = a->payload_len;
     a->pool->calls++;
     r->stats.calls++;
     attempt_go(a, ATTEMPT_SENDING);
+}
+
+// wait_or_park: no start is to be had now. A short wait is waited here; for a long one the job goes
+// back to `delayed`, and jobs of other pools pass it.
+static void wait_or_park(struct attempt *a, uint64_t now_ms)
+{
+    uint64_t ask_at = a->pool->permits.ask_at_ms;
+    if (ask_at > now_ms + WAIT_HERE_MS) {
+        a->run->stats.parked++;
+        settle_later(a, "parked", (int64_t)(ask_at - now_ms) + (int64_t)rnd_below(PARK_SPREAD_MS));
+    } else {
+        gate_ask(a->pool, 1, now_ms); // its answer calls us again
+    }
 }
 
 void call_ready(struct attempt *a)
@@ -164,12 +207,14 @@ void call_ready(struct attempt *a)
         settle_failed(a, FAILURE_EXPIRED, NULL);
     else if (r->mode != RUN_WORKING || !a->pool)
         settle_later(a, "handed_back", 0);
-    else if (gate_take(a->pool, now_ms))
-        start(a);
+    else if (gate_is_shut(a->pool, now_ms) && !a->pool->trouble)
+        park(a, now_ms);
+    else if (a->scheduled || (a->scheduled = gate_take(a, now_ms)))
+        a->grant.start_ms <= now_ms ? start(a) : (void)0; // else its time comes
     else if (gate_is_shut(a->pool, now_ms))
         park(a, now_ms);
     else
-        gate_ask(a->pool); // its answer calls us again
+        wait_or_park(a, now_ms);
 }
 
 void call_cancel(struct attempt *a)

@@ -10,6 +10,16 @@
 
 enum { TROUBLE_FIRST_MS = 60000, SAME_GATE_MS = 20 };
 
+// Before anything is known of a model's tokens: three bytes a token, and a third more for the
+// tokenizer of newer models (docs/governor.md).
+#define TOKENS_PER_BYTE 0.44
+
+struct parked { // a job that waits in `delayed` for its pool to open
+    struct list_link link;
+    struct wqueue *queue;
+    char id[ID_BYTES_MAX + 1];
+};
+
 static struct pool *pool_new(struct run *r, const char *name)
 {
     struct pool *p = calloc(1, sizeof *p);
@@ -19,6 +29,11 @@ static struct pool *pool_new(struct run *r, const char *name)
     key_pool(r->conf->prefix, name, p->key, sizeof p->key);
     p->run = r;
     p->eager = true; // a worker that starts may try a pool in trouble at once
+    p->permits.out_mean = p->permits.in_per_byte = -1;
+    p->mean = (struct cost){.input = 400,
+                            .output = (double)r->conf->max_tokens / 2,
+                            .most = (double)r->conf->max_tokens};
+    list_init(&p->parked);
     list_append(&r->pools, &p->link);
     r->beat_at_ms = 0; // let others know soon that this pool is in use
     return p;
@@ -69,23 +84,51 @@ size_t gate_pools(struct wqueue *q, uint64_t now_ms, struct pool *ret[POOLS_OF_Q
     return count;
 }
 
-bool gate_is_open(const struct pool *p, uint64_t now_ms)
-{
-    return p->fresh_until_ms > now_ms && p->shut_until_ms <= now_ms && p->permits != 0;
-}
-
 bool gate_is_shut(const struct pool *p, uint64_t now_ms)
 {
     return p->shut_until_ms > now_ms;
 }
 
-bool gate_take(struct pool *p, uint64_t now_ms)
+bool gate_may_try(const struct pool *p)
 {
-    if (!gate_is_open(p, now_ms))
+    return p->trouble && p->permits.count > 0;
+}
+
+static void learn_mean(struct pool *p, const struct cost *c)
+{
+    double part = p->mean.most > 0 ? 0.05 : 1;
+    p->mean.input += part * (c->input - p->mean.input);
+    p->mean.output += part * (c->output - p->mean.output);
+    p->mean.most += part * (c->most - p->mean.most);
+}
+
+bool gate_take(struct attempt *a, uint64_t now_ms)
+{
+    struct pool *p = a->pool;
+    if (gate_is_shut(p, now_ms) && !gate_may_try(p))
         return false;
-    if (p->permits > 0)
-        p->permits--;
+    gate_price(a);
+    if (!permit_take(&p->permits, a, now_ms))
+        return false;
+    learn_mean(p, &a->cost);
+    p->try_unused = false;
     return true;
+}
+
+// What a call will cost is guessed from what others did: tokens in by the request's bytes, tokens
+// out by the mean of the queue's answers. Anchors put the ledger right where a guess was wrong.
+void gate_price(struct attempt *a)
+{
+    const struct pool *p = a->pool;
+    const struct wqueue *q = a->queue;
+    int64_t given = a->job.max_tokens > 0 ? a->job.max_tokens : a->run->conf->max_tokens;
+    double per_byte = p->permits.in_per_byte > 0 ? p->permits.in_per_byte : TOKENS_PER_BYTE;
+    double out = q->out_mean > 0            ? q->out_mean
+                 : p->permits.out_mean >= 0 ? p->permits.out_mean
+                                            : (double)given / 2;
+    a->cost = (struct cost){.input = (double)a->payload_len * per_byte,
+                            .output = MIN(out, (double)given),
+                            .most = (double)given};
 }
 
 // retry_waiting looks again at the attempts that waited for this pool's answer.
@@ -99,36 +142,124 @@ static void retry_waiting(struct pool *p)
     }
 }
 
-static void on_entered(int err, const struct reply *reply, void *arg)
+static void on_unparked(int err, const struct reply *reply, void *arg)
+{
+    struct run *r = arg;
+    if (!err)
+        run_hear(r, reply);
+    for (size_t i = 0; i < r->queue_count; i++)
+        queue_heat(&r->queues[i]);
+}
+
+// unpark brings back what was put aside for longer than the pool stayed shut.
+static void unpark(struct pool *p)
+{
+    enum { UNPARK_MAX = 100 };
+    struct run *r = p->run;
+    while (!list_is_empty(&p->parked)) {
+        struct parked *one[UNPARK_MAX];
+        size_t count = 0;
+        struct wqueue *q = CONTAINER_OF(list_first(&p->parked), struct parked, link)->queue;
+        args_clear(&r->args);
+        list_each(&p->parked, k)
+        {
+            struct parked *it = CONTAINER_OF(k, struct parked, link);
+            if (it->queue != q || count == UNPARK_MAX)
+                continue;
+            args_add_str(&r->args, it->id);
+            list_remove(&p->parked, &it->link);
+            one[count++] = it;
+        }
+        int unsent = script_call(r->link, SCRIPT_UNPARK, q->stem, &r->args, on_unparked, r);
+        (void)unsent; // they come back at the time that was thought of first
+        for (size_t i = 0; i < count; i++)
+            free(one[i]);
+    }
+}
+
+void gate_park(struct attempt *a)
+{
+    struct pool *p = a->pool;
+    struct parked *it = p->parked.count < PARKED_MAX ? malloc(sizeof *it) : NULL;
+    if (!it)
+        return;
+    it->queue = a->queue;
+    snprintf(it->id, sizeof it->id, "%s", a->id);
+    list_append(&p->parked, &it->link);
+}
+
+static void forget_parked(struct pool *p)
+{
+    while (!list_is_empty(&p->parked))
+        free(CONTAINER_OF(list_pop(&p->parked), struct parked, link));
+}
+
+static void heard(struct pool *p, const struct reply *reply)
+{
+    struct span cause = {0};
+    uint64_t now_ms = clock_mono_ms(), was = p->shut_until_ms;
+    int64_t wait = reply_int_or(reply_at(reply, 1), 0),
+            granted = reply_int_or(reply_at(reply, 3), 0);
+    reply_str(reply_at(reply, 2), &cause);
+    p->shut_until_ms = wait > 0 ? now_ms + (uint64_t)wait : 0;
+    p->eager = p->eager && wait > 0;
+    if (wait > 0 || cause.len)
+        p->cause = cause_parse(cause);
+    if (wait == 0 && granted == 1 && cause.len)
+        p->trouble = p->try_unused = true;
+    permit_hear(&p->permits, reply, granted, p->mean, now_ms);
+    if (wait > 0)
+        return;
+    if (was > now_ms + GATE_LOOK_MS && !p->trouble)
+        unpark(p); // it opened sooner than was thought
+    else if (!p->trouble)
+        forget_parked(p);
+}
+
+static void on_step(int err, const struct reply *reply, void *arg)
 {
     struct pool *p = arg;
     p->asking = false;
-    if (err)
+    if (err) {
+        p->permits.ask_at_ms = clock_mono_ms() + RETRY_SEND_MS;
         return; // pump asks again
-    struct span cause = {0};
-    uint64_t now_ms = clock_mono_ms();
-    int64_t wait = reply_int_or(reply_at(reply, 1), 0);
+    }
     run_hear(p->run, reply);
-    reply_str(reply_at(reply, 2), &cause);
-    p->cause = cause_parse(cause);
-    p->permits = reply_int_or(reply_at(reply, 3), 0);
-    p->trouble = p->permits > 0;
-    p->eager = false;
-    p->shut_until_ms = wait > 0 ? now_ms + (uint64_t)wait : 0;
-    p->fresh_until_ms = wait > 0 ? 0 : now_ms + (p->trouble ? PROBE_HOLD_MS : GATE_FRESH_MS);
+    heard(p, reply);
     retry_waiting(p);
     pump(p->run);
 }
 
-void gate_ask(struct pool *p)
+uint64_t gate_wakes(const struct pool *p, bool wanted)
+{
+    uint64_t at = p->permits.report_at_ms ? p->permits.report_at_ms : UINT64_MAX;
+    if (p->asking)
+        return UINT64_MAX;
+    if (wanted) {
+        uint64_t ask =
+            p->shut_until_ms > p->permits.ask_at_ms ? p->shut_until_ms : p->permits.ask_at_ms;
+        uint64_t look = p->asked_at_ms + GATE_LOOK_MS;
+        at = MIN(at, MIN(ask, MAX(look, p->permits.ask_at_ms)));
+    }
+    return at;
+}
+
+void gate_ask(struct pool *p, size_t want, uint64_t now_ms)
 {
     struct run *r = p->run;
-    if (p->asking || !r->ready)
+    bool off = r->conf->governor[1] == 'f';
+    if (p->asking || !r->ready || gate_wakes(p, want > 0) > now_ms)
         return;
+    permit_return_all(&p->permits, true, now_ms);
+    if (p->try_unused && p->permits.count == 0)
+        gate_try_failed(p);
     args_clear(&r->args);
     args_add_int(&r->args, PROBE_HOLD_MS);
     args_add_int(&r->args, p->eager);
-    p->asking = script_call(r->link, SCRIPT_POOL_ENTER, p->key, &r->args, on_entered, p) == 0;
+    permit_args(&p->permits, &r->args, off && want ? -1 : (int64_t)MIN(want, (size_t)CLAIM_MAX),
+                p->mean, r->conf->output_charge[0] == 'r');
+    p->asked_at_ms = now_ms;
+    p->asking = script_call(r->link, SCRIPT_POOL_STEP, p->key, &r->args, on_step, p) == 0;
 }
 
 static void on_shut(int err, const struct reply *reply, void *arg)
@@ -156,9 +287,9 @@ void gate_shut(struct pool *p, enum cause why, int64_t wait_ms, const struct out
     char words[320];
     snprintf(words, sizeof words, "HTTP %d %s: %.200s", o->http_status, o->error_type, o->message);
     p->cause = why;
-    p->trouble = false;
-    p->permits = 0;
-    p->fresh_until_ms = 0;
+    p->trouble = p->try_unused = false;
+    p->permits.any_until_ms = 0;
+    permit_return_all(&p->permits, false, now_ms);
     p->shut_until_ms = MAX(p->shut_until_ms, until);
     args_clear(&r->args);
     args_add_str(&r->args, cause_word(why));
@@ -193,28 +324,26 @@ void gate_succeeded(struct pool *p)
 {
     if (!p->trouble)
         return;
-    p->trouble = false;
+    p->trouble = p->try_unused = false;
     p->cause = CAUSE_NONE;
-    p->permits = -1;
     p->shut_until_ms = 0;
-    p->fresh_until_ms = clock_mono_ms() + GATE_FRESH_MS;
+    p->permits.ask_at_ms = 0;
     send_open(p, false);
+    unpark(p);
 }
 
 void gate_try_failed(struct pool *p)
 {
     if (!p->trouble)
         return;
-    p->trouble = false;
-    p->permits = 0;
-    p->fresh_until_ms = 0;
+    p->trouble = p->try_unused = false;
     send_open(p, true);
 }
 
-void gate_unused(struct pool *p)
+void gate_free(struct pool *p)
 {
-    if (p->trouble && p->permits > 0)
-        gate_try_failed(p);
+    forget_parked(p);
+    free(p);
 }
 
 void gate_eager(struct run *r)
@@ -223,7 +352,6 @@ void gate_eager(struct run *r)
     {
         struct pool *p = CONTAINER_OF(k, struct pool, link);
         p->eager = true;
-        if (p->cause != CAUSE_QUOTA)
-            p->shut_until_ms = 0; // ask Redis, with the new key in hand
+        p->asked_at_ms = 0; // ask Redis, with the new key in hand
     }
 }

@@ -7,6 +7,7 @@
 #include "common/queue/keys.h"
 #include "worker/provider/provider.h"
 #include "worker/run/attempt.h"
+#include "worker/run/permit.h"
 
 struct run;
 struct wqueue;
@@ -15,6 +16,8 @@ enum {
     POOLS_OF_QUEUE = 8,        // models of one queue that are remembered,
     POOL_SEEN_MS = 60000,      // for this long, but for the latest
     GATE_FRESH_MS = 250,       // how long the knowledge that a pool is open is good for
+    GATE_LOOK_MS = 1000,       // a shut pool is looked at again so often: it may open sooner
+    PARKED_MAX = 4096,         // jobs of a pool that are remembered as waiting for it
     DELAYED_WHEN_SHUT = 10000, // with this many waiting, no more are parked
     PROBE_HOLD_MS = 120000,    // a trying call may take this long before another may try
 };
@@ -24,14 +27,17 @@ struct pool {
     char name[256];
     char key[KEY_BYTES_MAX];
     struct run *run;
-    uint64_t fresh_until_ms; // monotonic; open until then without asking
-    uint64_t shut_until_ms;  // monotonic
-    int64_t permits;         // starts left: -1 = any number
-    bool asking;             // a pool_enter is under way
-    bool eager;              // the next pool_enter may try a pool that is in trouble
-    bool trouble;            // the account's trouble shut it: a good answer opens it
-    enum cause cause;        // why it is shut
-    size_t calls;            // under way
+    struct permits permits;
+    struct cost mean;       // of this worker's jobs of this pool
+    uint64_t shut_until_ms; // monotonic
+    uint64_t asked_at_ms;
+    bool asking;        // a round with the ledger is under way
+    bool eager;         // the next round may try a pool that is in trouble
+    bool trouble;       // a call of ours tries a pool in trouble: a good answer opens it
+    bool try_unused;    // and that call has not started yet
+    enum cause cause;   // why it is shut
+    size_t calls;       // under way
+    struct list parked; // struct parked: jobs that wait for it to open
 };
 
 struct pool *gate_pool(struct run *r, const struct job *job);
@@ -39,14 +45,21 @@ struct pool *gate_pool(struct run *r, const struct job *job);
 // default model's where none has been seen. Returns how many (at least 1, 0 without memory).
 size_t gate_pools(struct wqueue *q, uint64_t now_ms, struct pool *ret[POOLS_OF_QUEUE]);
 void gate_note(struct wqueue *q, struct pool *p, uint64_t now_ms); // a job of it was seen
-bool gate_is_open(const struct pool *p, uint64_t now_ms);          // known to be, just now
 bool gate_is_shut(const struct pool *p, uint64_t now_ms);          // known to be, just now
-bool gate_take(struct pool *p, uint64_t now_ms); // one call may start: takes a permit
-void gate_ask(struct pool *p);                   // pool_enter, once at a time
+bool gate_may_try(const struct pool *p); // shut, but for the one call that tries
+// gate_take gives an attempt its start; false = none is to be had now. Its time may lie ahead
+// (a->grant.start_ms).
+bool gate_take(struct attempt *a, uint64_t now_ms);
+// gate_ask goes for a round with the ledger where one is due: for up to `want` starts, or to
+// report.
+void gate_ask(struct pool *p, size_t want, uint64_t now_ms);
+uint64_t gate_wakes(const struct pool *p, bool wanted); // when gate_ask has something to do
+void gate_price(struct attempt *a);                     // sets a->cost
+void gate_park(struct attempt *a); // remembers that it waits for the pool to open
 void gate_shut(struct pool *p, enum cause why, int64_t wait_ms, const struct outcome *o);
 void gate_succeeded(struct pool *p);  // an answer that shows the account to be well
 void gate_try_failed(struct pool *p); // the trying call broke: another may try at once
-void gate_unused(struct pool *p);     // the permit to try was not used
 void gate_eager(struct run *r);
+void gate_free(struct pool *p);
 
 #endif

@@ -58,18 +58,21 @@ static void claim_send(struct claim *c)
     if (script_call(r->link, SCRIPT_CLAIM, q->stem, a, on_claimed, c) == 0) {
         q->claims_out++;
         r->reserved += c->want;
+        if (c->pool)
+            c->pool->permits.promised += c->want;
         return;
     }
     list_append(&q->to_repeat, &c->link);
     send_later(q);
 }
 
-void intake_claim(struct wqueue *q, size_t want)
+void intake_claim(struct wqueue *q, struct pool *p, size_t want)
 {
     struct claim *c = calloc(1, sizeof *c);
     if (!c)
         return;
     c->queue = q;
+    c->pool = p;
     c->want = MIN(want, (size_t)CLAIM_MAX);
     ulid_make(run_now(q->run), c->token);
     q->claimed_at_ms = clock_mono_ms();
@@ -161,6 +164,9 @@ static void take_item(struct wqueue *q, const struct claim *c, const struct repl
         return;
     memcpy(a->token, c->token, sizeof a->token);
     r->stats.claimed++;
+    a->promised = c->pool;
+    if (c->pool)
+        c->pool->permits.promised++;
     if (id.len && id.at[0] == '~') {
         copy_span(a->claim_id, sizeof a->claim_id, id);
     } else {
@@ -206,6 +212,8 @@ static void on_claimed(int err, const struct reply *reply, void *arg)
     struct wqueue *q = c->queue;
     q->claims_out--;
     q->run->reserved -= c->want;
+    if (c->pool)
+        c->pool->permits.promised -= c->want;
     if (err) {
         run_refused(q, SCRIPT_CLAIM, err, reply);
         list_append(&q->to_repeat, &c->link);
@@ -217,9 +225,6 @@ static void on_claimed(int err, const struct reply *reply, void *arg)
     learn(q, reply);
     size_t count = reply_count(reply);
     q->pass -= (double)(c->want - MIN(c->want, count - MIN(count, (size_t)4))) / (double)q->weight;
-    if (count <= 4)
-        for (size_t i = 0; i < POOLS_OF_QUEUE && q->pools[i]; i++)
-            gate_unused(q->pools[i]);
     for (size_t i = 4; i < count; i++)
         take_item(q, c, reply_at(reply, i));
     free(c);

@@ -13,24 +13,30 @@ static bool has_room_to_claim(const struct wqueue *q, size_t room, uint64_t now_
     return room >= enough || (room > 0 && now_ms - q->claimed_at_ms >= GATHER_MS);
 }
 
-// starts_allowed: how many jobs of this queue may start, as far as its pools' gates are known; asks
-// about those that are not. A queue whose pools are all shut is left alone: its jobs stay in
-// `jobs`.
-static size_t starts_allowed(struct wqueue *q, uint64_t now_ms)
+// starts_allowed: how many jobs of this queue may be claimed, as far as its pools have granted
+// starts; goes for more where they are used up. A queue whose pools are all shut is left alone: its
+// jobs stay in `jobs`, where LLEN counts them.
+static size_t starts_allowed(struct wqueue *q, size_t room, uint64_t now_ms, struct pool **ret_pool)
 {
-    size_t open = 0;
+    size_t most = 0;
     bool shut = false;
     struct pool *pools[POOLS_OF_QUEUE];
     size_t count = gate_pools(q, now_ms, pools);
     for (size_t i = 0; i < count; i++) {
-        if (gate_is_open(pools[i], now_ms))
-            open = pools[i]->permits < 0 ? CLAIM_MAX : MAX(open, (size_t)pools[i]->permits);
-        else if (gate_is_shut(pools[i], now_ms))
+        struct pool *p = pools[i];
+        size_t left = permit_free(&p->permits, now_ms);
+        if (gate_is_shut(p, now_ms) && !gate_may_try(p)) {
             shut = true;
-        else
-            gate_ask(pools[i]);
+            left = 0;
+        }
+        if (left > most) {
+            most = left;
+            *ret_pool = p;
+        }
+        if (left < room)
+            gate_ask(p, MIN(room - left, (size_t)CLAIM_MAX), now_ms);
     }
-    return shut && q->delayed > DELAYED_WHEN_SHUT ? 0 : open;
+    return shut && q->delayed > DELAYED_WHEN_SHUT ? 0 : most;
 }
 
 static bool is_claimable(const struct wqueue *q)
@@ -40,22 +46,30 @@ static bool is_claimable(const struct wqueue *q)
 }
 
 // pick gives the claimable queue that has been served least for its weight.
-static struct wqueue *pick(struct run *r, uint64_t now_ms, size_t room, size_t *ret_want)
+static struct wqueue *pick(struct run *r, uint64_t now_ms, size_t room, struct pool **ret_pool,
+                           size_t *ret_want)
 {
     struct wqueue *best = NULL;
+    size_t allowed = 0;
     int64_t weights = 0;
     for (size_t i = 0; i < r->queue_count; i++) {
         struct wqueue *q = &r->queues[i];
         if (!is_claimable(q))
             continue;
         weights += q->weight;
-        if (has_room_to_claim(q, room, now_ms) && (!best || q->pass < best->pass) &&
-            starts_allowed(q, now_ms) > 0)
+        if (!has_room_to_claim(q, room, now_ms) || (best && q->pass >= best->pass))
+            continue;
+        struct pool *pool = NULL;
+        size_t starts = starts_allowed(q, room, now_ms, &pool);
+        if (starts > 0) {
             best = q;
+            allowed = starts;
+            *ret_pool = pool;
+        }
     }
     if (best) {
         size_t share = room * (size_t)best->weight / (size_t)MAX(weights, best->weight);
-        *ret_want = MIN(MAX(share, (size_t)1), starts_allowed(best, now_ms));
+        *ret_want = MIN(MAX(share, (size_t)1), allowed);
     }
     return best;
 }
@@ -66,14 +80,15 @@ static void claim_all(struct run *r, uint64_t now_ms)
     for (size_t i = 0; i < r->queue_count; i++)
         if (r->queues[i].cancel_pending) {
             r->queues[i].cancel_pending = false;
-            intake_claim(&r->queues[i], 0);
+            intake_claim(&r->queues[i], NULL, 0);
         }
     while (r->mode == RUN_WORKING && (room = run_room(r)) > 0) {
-        struct wqueue *q = pick(r, now_ms, room, &want);
+        struct pool *p = NULL;
+        struct wqueue *q = pick(r, now_ms, room, &p, &want);
         if (!q)
             return;
         r->pass = q->pass;
-        intake_claim(q, want);
+        intake_claim(q, p, want);
     }
 }
 
@@ -110,6 +125,12 @@ static void look_again_at_waiting(struct run *r)
         call_ready(CONTAINER_OF(k, struct attempt, in_state));
 }
 
+// report tells the ledgers what has not gone along with a wish for more.
+static void report(struct run *r, uint64_t now_ms)
+{
+    list_each(&r->pools, k) gate_ask(CONTAINER_OF(k, struct pool, link), 0, now_ms);
+}
+
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -128,6 +149,8 @@ static uint64_t queue_wakes(const struct wqueue *q, uint64_t now_ms)
         uint64_t gather = q->claimed_at_ms + GATHER_MS;
         if (gather > now_ms)
             at = earlier(at, gather);
+        for (size_t i = 0; i < POOLS_OF_QUEUE && q->pools[i]; i++)
+            at = earlier(at, gate_wakes(q->pools[i], true));
     }
     return at;
 }
@@ -143,8 +166,12 @@ static void arm(struct run *r, uint64_t now_ms)
     list_each(&r->pools, k)
     {
         const struct pool *p = CONTAINER_OF(k, struct pool, link);
-        if (p->shut_until_ms > now_ms)
-            at = earlier(at, p->shut_until_ms);
+        at = earlier(at, gate_wakes(p, false));
+    }
+    list_each(&r->by_state[ATTEMPT_WAITING], k)
+    {
+        const struct attempt *a = CONTAINER_OF(k, struct attempt, in_state);
+        at = earlier(at, a->scheduled ? a->grant.start_ms : gate_wakes(a->pool, true));
     }
     if (at == UINT64_MAX) {
         uv_timer_stop(&r->timer);
@@ -164,6 +191,7 @@ void pump(struct run *r)
         if (r->mode == RUN_WORKING)
             claim_all(r, now_ms); // before the claimed are started: Redis works meanwhile
         look_again_at_waiting(r);
+        report(r, now_ms);
         for (size_t i = 0; i < r->queue_count; i++)
             send_due(&r->queues[i], now_ms);
         if (r->mode == RUN_WORKING)

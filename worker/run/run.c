@@ -402,7 +402,7 @@ static void free_all(struct run *r)
         while (!list_is_empty(&r->queues[i].to_repeat))
             free(CONTAINER_OF(list_pop(&r->queues[i].to_repeat), struct claim, link));
     while (!list_is_empty(&r->pools))
-        free(CONTAINER_OF(list_pop(&r->pools), struct pool, link));
+        gate_free(CONTAINER_OF(list_pop(&r->pools), struct pool, link));
     free(r->queues);
 }
 

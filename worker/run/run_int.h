@@ -40,6 +40,7 @@ struct wqueue {
     uint64_t claimed_at_ms, settled_at_ms, tick_at_ms, renew_at_ms, send_at_ms;
     int64_t next_due_ms; // Redis time; -1 = none
     int64_t delayed;     // how many, at the last tick
+    double out_mean;     // tokens that its answers have, on the mean; 0 = none yet
     bool ticking, cancel_pending;
     bool refusal_told;    // Redis refuses scripts of this queue, and the log has it
     struct rlink *waiter; // its own connection: a blocking wait holds one up
@@ -53,6 +54,7 @@ struct wqueue {
 struct claim {
     struct list_link link; // in queue->to_repeat
     struct wqueue *queue;
+    struct pool *pool; // whose grants are promised to it
     size_t want;
     char token[ULID_LEN + 1];
 };
@@ -108,7 +110,7 @@ void queue_heat(struct wqueue *q);                        // there may be someth
 struct attempt *run_find(struct run *r, const struct wqueue *q, struct span id);
 
 // intake.c: from the queue to an admitted attempt
-void intake_claim(struct wqueue *q, size_t want);
+void intake_claim(struct wqueue *q, struct pool *p, size_t want); // p may be NULL with want 0
 void intake_send(struct wqueue *q); // fetches, admissions, rejections and repeats that are due
 
 // call.c: from an admitted attempt to its end

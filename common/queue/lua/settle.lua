@@ -66,10 +66,11 @@ local function later(at, id, key)
   local due = text(now + tonumber(ARGV[at + 3]))
   if ARGV[at + 8] ~= '' then
     call('HSET', key, 'state', 'delayed', 'due', due, 'attempts', ARGV[at + 5],
-         'throttles', ARGV[at + 6], 'last_status', ARGV[at + 7], 'last_error', ARGV[at + 8])
+         'throttles', ARGV[at + 6], 'waits_for', ARGV[at + 4], 'last_status', ARGV[at + 7],
+         'last_error', ARGV[at + 8])
   else
     call('HSET', key, 'state', 'delayed', 'due', due, 'attempts', ARGV[at + 5],
-         'throttles', ARGV[at + 6])
+         'throttles', ARGV[at + 6], 'waits_for', ARGV[at + 4])
   end
   call('HDEL', key, 'token', 'worker')
   waits[id] = due
