@@ -1,10 +1,13 @@
 """What holds for all scripts: memory that runs out, bounds of time, a script's own head."""
 import re
+import socket
+import time
 
 import pytest
 import redis
 
-from lua_lib import LARGE, LUA, SCRIPTS, Admission, Pool, Reject, bury, done, later, source
+from lua_lib import (LARGE, LUA, SCRIPTS, Admission, Pool, Queue, Redisd, Reject, bury, done, later,
+                     source)
 
 
 @pytest.fixture
@@ -92,3 +95,35 @@ def test_a_large_payload_crosses_lua_once(q1):
         q1.settle(done("a", claim.token))
         q1.redis.delete(q1.key("result:a"))
     assert q1.redis.info("memory")["used_memory_vm_eval"] < 32 * 64 * LARGE
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A cluster of one node: it refuses keys of other slots like any."""
+    with socket.socket() as free:  # its bus needs a port, even without others
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    running = Redisd("--cluster-enabled", "yes", "--cluster-port", str(port), "--bind", "127.0.0.1")
+    running.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    until = time.monotonic() + 20
+    while b"cluster_state:ok" not in running.client.execute_command("CLUSTER", "INFO"):
+        assert time.monotonic() < until, "the cluster does not come up"
+    yield running
+    running.stop()
+
+
+def test_every_script_runs_in_a_cluster(cluster):
+    q = Queue(cluster, "orders")
+    q.push("1", "2", "{", "4")
+    claim = q.claim()
+    jobs = [Admission(id, f"j{i}", run="r", reply_to="inbox") for i, id in enumerate(claim.ids)]
+    assert q.admit(claim.token, *jobs[:2], jobs[3])
+    assert q.reject(claim.token, Reject(claim.ids[2], "bad", q.ulid(), reply_to="inbox")) == ["bad"]
+    assert q.renew(("j0", claim.token)) == []
+    assert q.settle(done("j0", claim.token, run="r", reply_to="inbox"), bury("j1", claim.token),
+                    later("j3", claim.token, 5000)) == ["ok"] * 3
+    q.redis.sadd(q.key("cancel"), "unknown")
+    assert q.tick().dead == 2
+    assert q.dead_retry("j1") == q.dead_drop("bad") == [1]
+    pool = Pool(cluster)
+    assert pool.shut("auth", trouble=True) and pool.enter(eager=True).starts == 1 and pool.open()

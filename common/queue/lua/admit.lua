@@ -68,8 +68,8 @@ end
 
 -- mark: what became of a payload that does not stay with this token, for when the call is repeated.
 -- The id alone does not tell: two payloads of one claim may name the same.
-local function mark(claim, code)
-  call('SET', stem .. 'op:' .. claim, code, 'PX', 10 * lease)
+local function mark(claim, code, leases)
+  call('SET', stem .. 'op:' .. claim, code, 'PX', text(leases * lease))
   return code
 end
 
@@ -95,7 +95,7 @@ local function delay(claim, id, key, due)
        'recoveries', '0')
   call('HDEL', key, 'token', 'worker')
   call('ZADD', delayed, due, id)
-  return mark(claim, 'delayed')
+  return mark(claim, 'delayed', 1)
 end
 
 local function lease_it(id, expires)
@@ -123,7 +123,7 @@ end
 local function settle_twin(claim, from, run)
   call('DEL', from)
   count('duplicates', 1, run)
-  return {mark(claim, 'duplicate'), 0, -1}
+  return {mark(claim, 'duplicate', 10), 0, -1}
 end
 
 local function admit(at)
