@@ -192,7 +192,7 @@ void beat_worker(struct run *r)
 {
     char pools[2048];
     char workers[KEY_BYTES_MAX], key[KEY_BYTES_MAX], now[24], began[24], calls[24], pid[16],
-        ttl[16];
+        ttl[16], stale[24];
     r->beat_at_ms = clock_mono_ms() + BEAT_MS;
     key_workers(r->conf->prefix, workers, sizeof workers);
     key_worker(r->conf->prefix, r->worker, key, sizeof key);
@@ -202,15 +202,18 @@ void beat_worker(struct run *r)
     snprintf(calls, sizeof calls, "%zu", r->by_state[ATTEMPT_SENDING].count);
     snprintf(pid, sizeof pid, "%d", (int)getpid());
     snprintf(ttl, sizeof ttl, "%d", BEAT_MS * 6);
+    snprintf(stale, sizeof stale, "%lld", (long long)(run_now(r) - BEAT_MS * 6));
     const char *zadd[] = {"ZADD", workers, now, r->worker};
     const char *hset[] = {"HSET",      key,   "pid",     pid,
                           "started",   began, "queues",  r->conf->queues,
                           "in_flight", calls, "version", PENSTOCK_VERSION,
                           "seen",      now,   "pools",   pools};
     const char *expire[] = {"PEXPIRE", key, ttl};
+    const char *sweep[] = {"ZREMRANGEBYSCORE", workers, "-inf", stale}; // those that died
     send_plain(r, ARRAY_LEN(zadd), zadd);
     send_plain(r, ARRAY_LEN(hset), hset);
     send_plain(r, ARRAY_LEN(expire), expire);
+    send_plain(r, ARRAY_LEN(sweep), sweep);
 }
 
 void beat_leave(struct run *r)

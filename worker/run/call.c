@@ -80,13 +80,13 @@ static void obey(struct attempt *a, const struct decision *d, const struct outco
         settle_failed(a, FAILURE_EXPIRED, o);
         break;
     case VERDICT_BURY:
+        gate_succeeded(a->pool); // the account is well: it is this job that is refused
         if (d->failure == FAILURE_RATE_LIMITED) {
             a->throttles++;
             r->stats.throttles++;
             gate_shut(a->pool, CAUSE_QUOTA, MAX(d->floor_ms, 0), o);
-        } else {
+        } else if (o->http_status != 429) { // one that is too large for its quota is no failed call
             a->attempts++;
-            gate_succeeded(a->pool);
         }
         settle_failed(a, d->failure, o);
         break;
