@@ -188,6 +188,27 @@ def test_hundreds_of_lists_get_the_one_result_bit_by_bit(q1):
     assert not q1.redis.exists(q1.key("owed"), q1.key("replies:a"))
 
 
+def test_a_result_above_a_mebibyte_reaches_each_list_in_its_turn(q1):
+    token = q1.take("a")
+    for name in "xyz":
+        admit_one(q1, "a", reply_to=name)
+    q1.settle(done("a", token, value="r" * (MIB + 1)))
+    assert [sum(q1.replies(name) != [] for name in "xyz"), q1.redis.scard(q1.key("owed"))] == [1, 1]
+    q1.tick()
+    q1.tick()
+    assert [len(q1.replies(name)) for name in "xyz"] == [1, 1, 1]
+
+
+def test_no_list_waits_for_a_job_without_its_hash(q1):
+    q1.delay("a")
+    admit_one(q1, "a", reply_to="inbox")
+    q1.pass_ms(20_000)
+    q1.redis.delete(q1.key("job:a"))
+    q1.evicted.add("a")
+    q1.claim()
+    assert not q1.redis.exists(q1.key("waited"), q1.key("replies:a"))
+
+
 def test_lists_that_are_owed_a_deleted_result_are_forgotten(q1):
     token = q1.take("a")
     for _ in range(3):

@@ -24,7 +24,7 @@ def full(q1):
 
 
 def test_without_memory_nothing_new_is_taken(full):
-    with pytest.raises(redis.exceptions.ResponseError, match="OOM"):
+    with pytest.raises(redis.exceptions.ResponseError, match="maxmemory"):
         full.claim()
     assert full.redis.llen(full.key("jobs")) == 1
 
