@@ -9,7 +9,6 @@
 #define PENSTOCK_HTTP_CLIENT_INT_H
 
 #include "common/base/list.h"
-#include "common/base/strbuf.h"
 #include "worker/http/client.h"
 #include "worker/http/curl_uv.h"
 

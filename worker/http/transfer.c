@@ -227,8 +227,8 @@ static void finish(struct slot *slot, CURLcode code)
     char text[CURL_ERROR_SIZE];
     if (call->refused == ERR_TRANSPORT)
         snprintf(text, sizeof text, "%s", resend_refused);
-    else if (call->refused)
-        snprintf(text, sizeof text, "the answer is %s", err_text(call->refused));
+    else if (call->refused || error == ERR_TOO_BIG)
+        snprintf(text, sizeof text, "the answer is %s", err_text(error));
     else if (error == ERR_TIMEOUT)
         snprintf(text, sizeof text, "no connection within %lld ms",
                  (long long)t->client->opt.connect_timeout_ms);
