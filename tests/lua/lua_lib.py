@@ -263,6 +263,9 @@ class Queue:
     def dead_drop(self, *ids):
         return self.call("dead_drop", *ids)[1:]
 
+    def unpark(self, *ids):
+        return self.call("unpark", *ids)[1:]
+
     # what tests do again and again
 
     def push(self, *payloads):

@@ -231,6 +231,12 @@ class Walk:
         if dead:
             self.send("dead_retry", *self.dice.sample(dead, min(len(dead), 2)))
 
+    def do_unpark(self, *ids):
+        return self.q.unpark(*ids)
+
+    def unpark(self):
+        self.send("unpark", *self.q.members("delayed")[:20], "unknown")
+
     def pass_time(self):
         self.q.pass_ms(self.dice.choice([100, 3000, 10_000, LEASE_MS + 1]))
 
@@ -283,7 +289,8 @@ class Walk:
 
 
 MOVES = {"push": 8, "claim": 6, "read": 8, "settle": 8, "tick": 3, "renew": 2, "again": 6,
-         "pass_time": 3, "crash": 1, "cancel": 1, "pause": 0.4, "dead_retry": 1}
+         "pass_time": 3, "crash": 1, "cancel": 1, "pause": 0.4, "dead_retry": 1,
+         "unpark": 1}
 
 
 @pytest.mark.parametrize("seed", seeds())

@@ -8,12 +8,12 @@
 local out = {now}
 for i = 1, #ARGV do
   local id = ARGV[i]
-  local key = job_key(id)
+  local key = stem_job .. id
   local due = call('ZSCORE', delayed, id)
   local waits = due and tonumber(due) > now and call('HGET', key, 'waits_for') == 'parked'
   if waits then
-    call('HSET', key, 'due', now)
-    call('ZADD', delayed, now, id)
+    call('HSET', key, 'due', text(now))
+    call('ZADD', delayed, text(now), id)
   end
   out[#out + 1] = waits and 1 or 0
 end
