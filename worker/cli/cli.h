@@ -17,9 +17,10 @@ enum {
     EXIT_USAGE = 2,       // wrong words on the command line or in a setting
     EXIT_NO_REDIS = 3,    // Redis cannot be reached or refused
     EXIT_TIMEOUT = 4,     // --timeout ran out
+    EXIT_STOPPED = 5,     // penstock run stopped before its end: Ctrl-C, or --max-cost
 };
 
-enum { CLI_OPTIONS_MAX = 16, CLI_KEY_MAX = 1024 };
+enum { CLI_OPTIONS_MAX = 24, CLI_KEY_MAX = 1024 };
 
 struct cli;
 
@@ -65,6 +66,7 @@ int cli_now(struct cli *c, int64_t *ret_ms) MUST_CHECK; // the Redis server's ti
 bool cli_colour(void); // standard output is a terminal, and NO_COLOR is not set
 
 int cmd_push(struct cli *c);
+int cmd_run(struct cli *c);
 int cmd_get(struct cli *c);
 int cmd_wait(struct cli *c);
 int cmd_stats(struct cli *c);

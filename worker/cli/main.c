@@ -123,7 +123,8 @@ static int sort_words(struct cli *c, int argc, char **argv, char **flags, int *r
 {
     bool only_args = false;
     for (int i = 0; i < argc;) {
-        char *word = argv[i];
+        static char output[] = "--output";
+        char *word = argv[i] = strcmp(argv[i], "-o") == 0 ? output : argv[i];
         if (only_args || strncmp(word, "--", 2) != 0) {
             if (!c->verb && !only_args) {
                 c->verb = find_verb(word);

@@ -1,0 +1,258 @@
+"""penstock run: a file of prompts in, a file of results out, whatever happens in between."""
+import collections
+import json
+import os
+import random
+import signal
+import subprocess
+
+import pytest
+from fleet import KEY, Fleet
+from simlib import SLACK, build_dir, wait_until
+
+ALL_WELL, SOME_FAILED, USAGE, NO_REDIS, STOPPED = 0, 1, 2, 3, 5
+PENSTOCK = str(build_dir() / "penstock")
+
+
+@pytest.fixture
+def fleet():
+    with Fleet(latency="uniform:2-12") as fleet:
+        fleet.worker(concurrency=32)
+        yield fleet
+
+
+def start(fleet, *words, **more):
+    return subprocess.Popen([PENSTOCK, "run", *map(str, words)], env=fleet.env(), text=True,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, **more)
+
+
+def run(fleet, *words, code=0, stdin=""):
+    done = subprocess.run([PENSTOCK, "run", *map(str, words)], env=fleet.env(), text=True,
+                          input=stdin, capture_output=True, timeout=90 * SLACK)
+    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert KEY not in done.stdout + done.stderr
+    run.err = done.stderr
+    return done.stdout
+
+
+def lines(path):
+    text = path.read_text()
+    assert not text or text.endswith("\n"), "half a line"
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def prompts(path, count, word="prompt"):
+    path.write_text("".join(f"{word} number {n} of them\n" for n in range(count)))
+    return path
+
+
+def test_results_come_in_the_order_of_the_input_and_equal_prompts_are_separate_calls(fleet, tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join(json.dumps({"prompt": "the same", "meta": n}) + "\n" for n in range(50))
+                      + '{"prompt":"a robot"}\n' * 20 + "\n" + '{"id":"mine","prompt":"x"}\n')
+    run(fleet, source, "-o", out)
+    got = lines(out)
+    assert len(got) == 71 and len({r["id"] for r in got}) == 71
+    assert [r["meta"] for r in got[:50]] == list(range(50)) and got[70]["id"] == "mine"
+    assert fleet.sim.stats()["requests"] == 71
+    assert {r["status"] for r in got} == {"succeeded"}
+
+
+def test_the_same_command_again_calls_nothing_and_takes_up_where_it_was(fleet, tmp_path):
+    source, out = prompts(tmp_path / "in.txt", 40), tmp_path / "out.jsonl"
+    run(fleet, source, "--text", "-o", out)
+    before = out.read_text()
+    run(fleet, source, "--text", "-o", out)
+    assert out.read_text() == before and "40 were done before" in run.err
+    # Half a line at the end, as of a process that died while writing; results that have expired.
+    keep = before.splitlines(keepends=True)
+    out.write_text("".join(keep[:30]) + keep[30][:25])
+    for result in map(json.loads, keep[:30]):
+        fleet.r.delete(fleet.key(f"result:{result['id']}"))
+    run(fleet, source, "--text", "-o", out)
+    assert out.read_text() == before
+    assert fleet.sim.stats()["requests"] == 40
+    # Other defaults are other work; so is another run.
+    run(fleet, source, "--text", "-o", tmp_path / "2", "--max-output", 7)
+    run(fleet, source, "--text", "-o", tmp_path / "3", "--run", "other")
+    assert fleet.sim.stats()["requests"] == 120
+
+
+@pytest.mark.parametrize("order", [[], ["--as-finished"]])
+def test_killed_again_and_again_it_loses_nothing_and_calls_nothing_twice(fleet, tmp_path, order):
+    source, out = prompts(tmp_path / "in.txt", 1500), tmp_path / "out.jsonl"
+    rnd = random.Random(7)
+    kills = 0
+    for _ in range(40):
+        process = start(fleet, source, "--text", "-o", out, "--yes", *order)
+        try:
+            process.communicate(timeout=rnd.uniform(0.02, 0.25) * SLACK)
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+    run(fleet, source, "--text", "-o", out, "--yes", *order)
+    got = lines(out)
+    assert kills >= 3
+    assert collections.Counter(r["id"] for r in got).most_common(1)[0][1] == 1 and len(got) == 1500
+    assert {r["status"] for r in got} == {"succeeded"}
+    stats = fleet.sim.stats()
+    assert stats["requests"] == 1500 and stats["repeats"] == 0
+    if not order:
+        finish = tmp_path / "again.jsonl"
+        run(fleet, source, "--text", "-o", finish, "--yes")
+        assert finish.read_text() == out.read_text()
+
+
+def test_what_failed_is_repeated_only_when_asked(fleet, tmp_path):
+    source, out = prompts(tmp_path / "in.txt", 20), tmp_path / "out.jsonl"
+    fleet.sim.config(fail={"400": 0.5})
+    run(fleet, source, "--text", "-o", out, code=SOME_FAILED)
+    failed = [r["id"] for r in lines(out) if r["status"] == "failed"]
+    assert 0 < len(failed) < 20 and "--retry-failed" in run.err
+    fleet.sim.config(fail={"400": 0})
+    calls = fleet.sim.stats()["requests"]
+    run(fleet, source, "--text", "-o", out, code=SOME_FAILED)
+    assert fleet.sim.stats()["requests"] == calls
+    run(fleet, source, "--text", "-o", out, "--retry-failed")
+    got = lines(out)
+    assert len(got) == 20 and {r["status"] for r in got} == {"succeeded"}
+    assert fleet.sim.stats()["requests"] == calls + len(failed)
+    assert fleet.depth()["dead"] == 0
+
+
+def test_a_cancelled_job_is_repeated_too(fleet, tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"id":"c1","prompt":"x"}\n{"id":"c2","prompt":"y"}\n')
+    fleet.r.sadd(fleet.key("cancel"), "c1")
+    fleet.result("c1")
+    run(fleet, source, "-o", out, code=SOME_FAILED)
+    run(fleet, source, "-o", out, "--retry-failed")
+    assert {r["status"] for r in lines(out)} == {"succeeded"} and len(lines(out)) == 2
+
+
+def test_batch_files_of_others_go_as_they_are(fleet, tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("\n".join(json.dumps(line) for line in [
+        {"custom_id": "openai 1", "method": "POST", "url": "/v1/chat/completions", "body": {
+            "model": "claude-sonnet-5", "max_completion_tokens": 9, "messages": [
+                {"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello one"}]}},
+        {"custom_id": "a2", "params": {"model": "claude-haiku-4-5", "max_tokens": 9,
+                                       "messages": [{"role": "user", "content": "hello two"}]}}]))
+    run(fleet, source, "-o", out)
+    one, two = lines(out)
+    assert one["meta"] == {"custom_id": "openai 1"} and two["meta"] == {"custom_id": "a2"}
+    assert (one["model"], two["model"]) == ("claude-sonnet-5", "claude-haiku-4-5")
+    assert fleet.sim.seen("hello")["count"] == 2 if "count" in fleet.sim.seen("hello") else True
+
+
+def test_csv_rows_go_into_a_template(fleet, tmp_path):
+    source, out = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    source.write_text('name,body\nAnn,"two\nlines, ""quoted"""\nBob,plain\n')
+    run(fleet, "--csv", source, "--template", "Hi {name}: {body} {{x}}", "-o", out)
+    seen = {r["prompt_head"] for r in fleet.sim.log()}
+    assert seen == {'Hi Ann: two\nlines, "quoted" {x}', "Hi Bob: plain {x}"}
+    run(fleet, "--csv", source, "--template", "Hi {who}", "-o", tmp_path / "2", code=USAGE)
+    assert "{who}" in run.err
+
+
+def test_faulty_lines_are_named_and_nothing_is_pushed(fleet, tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"prompt":"good"}\n{"prompt":5}\n{"promt":"x"}\nplain\n'
+                      '{"id":"t","prompt":"x"}\n{"id":"t","prompt":"x"}\n')
+    plan = json.loads(run(fleet, source, "-o", out, "--dry-run", "--json", code=SOME_FAILED))
+    assert (plan["jobs"], plan["faulty"], plan["same_id"]) == (2, 3, 1)
+    run(fleet, source, "-o", out, code=USAGE)
+    for fault in ("in.jsonl:2: prompt", "in.jsonl:3: ", "promt", "in.jsonl:4: no JSON", "--skip-bad"):
+        assert fault in run.err
+    assert fleet.sim.stats()["requests"] == 0
+    run(fleet, source, "-o", out, "--skip-bad", code=SOME_FAILED)
+    assert len(lines(out)) == 2
+
+
+def test_standard_input_to_standard_output(fleet):
+    got = run(fleet, "-", "--text", "-o", "-", stdin="one\ntwo\nthree\n")
+    assert [json.loads(line)["status"] for line in got.splitlines()] == ["succeeded"] * 3
+
+
+def test_a_file_that_holds_something_else_or_is_in_use_is_left_alone(fleet, tmp_path):
+    source, out = prompts(tmp_path / "in.txt", 3), tmp_path / "notes.txt"
+    out.write_text("my notes\n")
+    run(fleet, source, "--text", "-o", out, code=USAGE)
+    assert "line 1 is no result" in run.err and out.read_text() == "my notes\n"
+    fleet.r.set(fleet.key("paused"), "x")
+    first = start(fleet, source, "--text", "-o", tmp_path / "out")
+    wait_until(lambda: fleet.depth()["jobs"] == 3, 5, "the jobs")
+    run(fleet, source, "--text", "-o", tmp_path / "out", code=USAGE)
+    assert "another penstock run" in run.err
+    fleet.r.delete(fleet.key("paused"))
+    first.communicate(timeout=20 * SLACK)
+    assert first.returncode == 0
+
+
+def test_ctrl_c_pauses_and_the_same_command_goes_on(fleet, tmp_path):
+    fleet.sim.config(latency="constant:100")
+    source, out = prompts(tmp_path / "in.txt", 3000), tmp_path / "out.jsonl"
+    process = start(fleet, source, "--text", "-o", out, "--ahead", 200, "--yes")
+    wait_until(lambda: out.exists() and out.stat().st_size, 10, "the first results")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10 * SLACK)
+    assert process.returncode == STOPPED, err
+    assert "The same command goes on" in err and "penstock cancel --run in.txt" in err
+    pushed = fleet.stat("admitted") + fleet.depth()["jobs"]
+    assert pushed < 1500
+    fleet.sim.config(latency="constant:2")
+    run(fleet, source, "--text", "-o", out, "--yes")
+    assert len(lines(out)) == 3000 and fleet.sim.stats()["requests"] == 3000
+
+
+def test_max_cost_stops_before_it_is_passed(fleet, tmp_path):
+    source, out = prompts(tmp_path / "in.txt", 400), tmp_path / "out.jsonl"
+    words = (source, "--text", "-o", out, "--max-output", 1000)
+    got = json.loads(run(fleet, *words, "--max-cost", "0.5", "--json", code=STOPPED))
+    assert 0.2 < got["cost_usd"] <= 0.5 and got["stopped"] and "--max-cost" in run.err
+    assert 20 < len(lines(out)) < 400
+    run(fleet, *words, "--ask-above", "1", code=USAGE)
+    assert "--yes" in run.err
+    run(fleet, *words, "--max-cost", "50")
+    assert len(lines(out)) == 400 and fleet.sim.stats()["requests"] == 400
+
+
+def test_a_reply_list_that_someone_else_reads_does_not_stop_it(fleet, tmp_path):
+    source, out = prompts(tmp_path / "in.txt", 60), tmp_path / "out.jsonl"
+    fleet.sim.config(latency="constant:50")
+    process = start(fleet, source, "--text", "-o", out)
+    while process.poll() is None:
+        fleet.r.delete(fleet.key("reply:run-in.txt"))
+    assert process.returncode == 0 and len(lines(out)) == 60
+
+
+def test_redis_may_go_away_and_come_back(tmp_path):
+    with Fleet(redis_args=("--appendonly", "yes"), latency="constant:20") as fleet:
+        fleet.worker(concurrency=8)
+        source, out = prompts(tmp_path / "in.txt", 500), tmp_path / "out.jsonl"
+        process = start(fleet, source, "--text", "-o", out)
+        wait_until(lambda: out.exists() and out.stat().st_size, 10, "the first results")
+        fleet.redis.kill()
+        fleet.redis.start()
+        _, err = process.communicate(timeout=60 * SLACK)
+        assert process.returncode == 0, err
+        assert len(lines(out)) == 500 and len({r["id"] for r in lines(out)}) == 500
+
+
+def test_memory_stays_bounded(fleet, tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    with source.open("w") as f:
+        for n in range(30000):
+            f.write(json.dumps({"prompt": f"{n} " + "x" * 2000, "max_tokens": 5}) + "\n")
+    fleet.r.set(fleet.key("paused"), "x")
+    process = start(fleet, source, "-o", out, "--ahead", 30000, "--yes")
+    wait_until(lambda: fleet.depth()["jobs"] == 30000, 60, "all jobs pushed")
+    with open(f"/proc/{process.pid}/status") as f:
+        peak = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20 * SLACK)
+    assert process.returncode == STOPPED
+    assert peak < 48 * 1024 or "asan" in os.environ.get("PENSTOCK_BUILD", ""), f"{peak} KiB"

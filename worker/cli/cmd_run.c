@@ -1,0 +1,380 @@
+// penstock run: a file of prompts in, a file of results out. batch.h says how its parts go
+// together.
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "worker/cli/batch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { TICK_MS = 500, RUN_LINE_MAX = 512 << 20 };
+static const double ASK_ABOVE_USD = 20; // without --ask-above
+
+void batch_fail(struct batch *b, int code, const char *fmt, ...)
+{
+    char text[600];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (!b->code)
+        b->code = cli_fail(b->cli, code, "%s", text);
+}
+
+// --- options ---------------------------------------------------------------------------------
+
+static int usage(struct batch *b, const char *why)
+{
+    return cli_fail(b->cli, EXIT_USAGE, "%s", why);
+}
+
+// read_usd reads an amount of dollars as billionths.
+static bool read_usd(const char *text, int64_t *ret)
+{
+    char *end;
+    double usd = strtod(text, &end);
+    if (end == text || *end || !(usd >= 0) || usd > 1e9)
+        return false;
+    *ret = (int64_t)llround(usd * 1e9);
+    return true;
+}
+
+static bool is_json_number(const char *text)
+{
+    char *end;
+    double n = strtod(text, &end);
+    return end != text && !*end && isfinite(n) && strspn(text, "0123456789.") == strlen(text);
+}
+
+// name_run makes a run's name of the file's: "data/My prompts.jsonl" becomes "My-prompts.jsonl".
+static int name_run(struct batch *b)
+{
+    static char name[NAME_BYTES_MAX + 1];
+    const char *given = cli_option(b->cli, "run"), *slash = strrchr(b->input, '/');
+    snprintf(name, sizeof name, "%s", given ? given : slash ? slash + 1 : b->input);
+    if (!given && strcmp(b->input, "-") == 0)
+        snprintf(name, sizeof name, "stdin");
+    for (char *c = name; !given && *c; c++)
+        if (!name_is_valid(c, 1))
+            *c = '-';
+    if (!name_is_valid(name, strlen(name)) || (given && strlen(given) > NAME_BYTES_MAX))
+        return usage(b, "--run: 1-64 characters of A-Z a-z 0-9 . _ -");
+    b->run = name;
+    snprintf(b->reply, sizeof b->reply, "run-%.60s", name);
+    if (strlen(name) > 60) // cut: two runs must not share a list
+        snprintf(b->reply, sizeof b->reply, "run-%016llx",
+                 (unsigned long long)hash_of(span_of(name)));
+    return 0;
+}
+
+static int read_form(struct batch *b)
+{
+    struct cli *c = b->cli;
+    const char *csv = cli_option(c, "csv");
+    b->compose.form = csv ? COMPOSE_CSV : cli_option(c, "text") ? COMPOSE_TEXT : COMPOSE_JSON;
+    b->compose.template = cli_option(c, "template");
+    if (!csv != !b->compose.template)
+        return usage(b, "--csv FILE and --template TEXT go together");
+    if (csv && (c->argc || cli_option(c, "text")))
+        return usage(b, "--csv names the input; there is no other beside it");
+    if (!csv && c->argc != 1)
+        return usage(b, "which file? penstock run FILE --output RESULTS (- = standard input)");
+    b->input = csv ? csv : c->argv[0];
+    return 0;
+}
+
+static int read_numbers(struct batch *b)
+{
+    struct cli *c = b->cli;
+    const char *cost = cli_option(c, "max-cost"), *ahead = cli_option(c, "ahead");
+    const char *tokens = b->compose.max_tokens, *heat = b->compose.temperature;
+    b->max_cost = -1;
+    if (cost && !read_usd(cost, &b->max_cost))
+        return usage(b, "--max-cost takes dollars, as in 12.50");
+    if (tokens && (!is_json_number(tokens) || strtol(tokens, NULL, 10) < 1 || strchr(tokens, '.')))
+        return usage(b, "--max-output takes a whole number of tokens");
+    if (heat && !is_json_number(heat))
+        return usage(b, "--temperature takes a number");
+    long n = ahead ? strtol(ahead, NULL, 10) : 0;
+    if (ahead && (n < 1 || n > 10000000))
+        return usage(b, "--ahead takes a number of jobs, 1 to 10000000");
+    b->ahead_min = ahead ? (size_t)n : AHEAD_MIN;
+    b->ahead_max = ahead ? (size_t)n : AHEAD_MAX;
+    b->ahead = b->ahead_min;
+    b->ahead_bytes = ahead ? UINT64_MAX : 256u << 20;
+    return 0;
+}
+
+static int read_options(struct batch *b)
+{
+    struct cli *c = b->cli;
+    b->compose.model = cli_option(c, "model");
+    b->compose.system = cli_option(c, "system");
+    b->compose.max_tokens = cli_option(c, "max-output");
+    b->compose.temperature = cli_option(c, "temperature");
+    b->compose.conf_model = c->conf.model;
+    b->compose.conf_max_tokens = c->conf.max_tokens;
+    b->compose.job_max = (size_t)c->conf.max_job_bytes;
+    b->retry_failed = cli_option(c, "retry-failed") != NULL;
+    b->ordered = !cli_option(c, "as-finished");
+    b->skip_bad = cli_option(c, "skip-bad") != NULL;
+    int code = read_form(b);
+    if (!code)
+        code = read_numbers(b);
+    if (!code)
+        code = name_run(b);
+    b->compose.run = b->run;
+    b->compose.reply = b->reply;
+    return code;
+}
+
+// --- before the first job --------------------------------------------------------------------
+
+static int open_input(struct batch *b)
+{
+    struct stat st;
+    bool standard = strcmp(b->input, "-") == 0;
+    b->fd = standard ? STDIN_FILENO : open(b->input, O_RDONLY | O_CLOEXEC);
+    if (b->fd < 0 || fstat(b->fd, &st))
+        return cli_fail(b->cli, EXIT_USAGE, "%s: %s", b->input, strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return cli_fail(b->cli, EXIT_USAGE, "%s is a folder", b->input);
+    b->seekable = S_ISREG(st.st_mode) && lseek(b->fd, 0, SEEK_SET) == 0;
+    return 0;
+}
+
+static void print_plan(struct batch *b)
+{
+    struct plan *p = &b->plan;
+    uint64_t left = p->lines - p->done;
+    if (b->cli->json)
+        printf("{\"run\":\"%s\",\"jobs\":%llu,\"done\":%llu,\"left\":%llu,\"faulty\":%llu,"
+               "\"same_id\":%llu,\"input_tokens_about\":%lld,\"output_tokens_most\":%lld,"
+               "\"cost_usd_most\":%.6g,\"unpriced\":%llu}\n",
+               b->run, (unsigned long long)p->lines, (unsigned long long)p->done,
+               (unsigned long long)left, (unsigned long long)p->faulty,
+               (unsigned long long)p->twins, (long long)p->tokens_in, (long long)p->tokens_out,
+               (double)p->nano_usd / 1e9, (unsigned long long)p->unpriced);
+    else
+        printf("run %s: %llu jobs, %llu done, %llu left; %llu faulty lines, %llu with the id of "
+               "another\nabout %lld input tokens, at most %lld output tokens, at most $%.2f%s\n",
+               b->run, (unsigned long long)p->lines, (unsigned long long)p->done,
+               (unsigned long long)left, (unsigned long long)p->faulty,
+               (unsigned long long)p->twins, (long long)p->tokens_in, (long long)p->tokens_out,
+               (double)p->nano_usd / 1e9, p->unpriced ? " (some models have no known price)" : "");
+}
+
+// ask_cost has a person agree to what may be dear.
+static int ask_cost(struct batch *b)
+{
+    const char *text = cli_option(b->cli, "ask-above");
+    int64_t limit = (int64_t)(ASK_ABOVE_USD * 1e9);
+    char answer[16];
+    if (text && !read_usd(text, &limit))
+        return usage(b, "--ask-above takes dollars, as in 20");
+    if (b->max_cost >= 0)
+        limit = MAX(limit, b->max_cost); // who names a limit has thought about it
+    if (cli_option(b->cli, "yes") || b->plan.nano_usd <= limit || b->max_cost >= 0)
+        return 0;
+    double usd = (double)b->plan.nano_usd / 1e9;
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return cli_fail(b->cli, EXIT_USAGE,
+                        "this may cost up to $%.2f: say --yes, or set a limit with --max-cost",
+                        usd);
+    fprintf(stderr, "This may cost up to $%.2f. Go on? [y/N] ", usd);
+    if (!fgets(answer, sizeof answer, stdin) || (answer[0] != 'y' && answer[0] != 'Y'))
+        return usage(b, "nothing was pushed");
+    return 0;
+}
+
+// survey makes the plan, where the input can be read twice.
+static int survey(struct batch *b)
+{
+    if (!b->seekable)
+        return cli_option(b->cli, "dry-run")
+                   ? usage(b, "--dry-run needs a file, which can be read twice")
+                   : plan_begin(b);
+    int code = plan_make(b);
+    if (code)
+        return code;
+    if (cli_option(b->cli, "dry-run")) {
+        print_plan(b);
+        return b->plan.faulty ? EXIT_SOME_FAILED : EXIT_ALL_WELL;
+    }
+    if (b->plan.faulty && !b->skip_bad)
+        return cli_fail(b->cli, EXIT_USAGE,
+                        "%llu faulty lines; nothing was pushed. Mend them, or leave them out with "
+                        "--skip-bad",
+                        (unsigned long long)b->plan.faulty);
+    if (b->max_cost >= 0 && b->plan.unpriced)
+        return usage(b, "--max-cost: some jobs name a model whose price is not known");
+    code = ask_cost(b);
+    return code ? code : plan_begin(b);
+}
+
+static int open_output(struct batch *b)
+{
+    char why[OUTPUT_WHY_MAX] = "";
+    const char *path = cli_option(b->cli, "output");
+    if (!path)
+        return usage(b, "where to? --output RESULTS.jsonl (- = standard output)");
+    int err = output_open(&b->out, path, b->retry_failed, RUN_LINE_MAX, why);
+    return err ? cli_fail(b->cli, EXIT_USAGE, "%s", why[0] ? why : err_text(err)) : 0;
+}
+
+static int prepare(struct batch *b)
+{
+    char name[NAME_BYTES_MAX + 16];
+    int code = open_input(b);
+    if (!code)
+        code = open_output(b);
+    bool dry = cli_option(b->cli, "dry-run") != NULL;
+    if (!code && !dry)
+        code = cli_connect(b->cli);
+    if (!code && !dry)
+        code = cli_now(b->cli, &b->began_ms);
+    if (!code)
+        code = survey(b);
+    if (code || dry)
+        return code;
+    b->redis = b->cli->redis;
+    cli_key(b->cli, "", b->stem);
+    cli_key(b->cli, "jobs", b->jobs_key);
+    snprintf(name, sizeof name, "reply:%s", b->reply);
+    cli_key(b->cli, name, b->reply_key);
+    snprintf(name, sizeof name, "run:%s", b->run);
+    cli_key(b->cli, name, b->run_key);
+    if (window_init(&b->window, (uint32_t)b->ahead_max, b->ordered))
+        return usage(b, "out of memory");
+    return 0;
+}
+
+// --- the run ---------------------------------------------------------------------------------
+
+static void on_signal(uv_signal_t *s, int signum)
+{
+    struct batch *b = s->data;
+    (void)signum;
+    if (b->stopping) // a second time: all that matters is in Redis and in the file already
+        _exit(EXIT_STOPPED);
+    b->stopping = true;
+}
+
+static void start_handles(struct batch *b)
+{
+    uv_loop_t *loop = sync_loop(b->redis);
+    uv_timer_init(loop, &b->tick);
+    uv_timer_init(loop, &b->nap);
+    uv_signal_init(loop, &b->intr);
+    uv_signal_init(loop, &b->term);
+    b->tick.data = b->nap.data = b->intr.data = b->term.data = b;
+    uv_timer_start(&b->tick, on_tick, 0, TICK_MS);
+    uv_signal_start(&b->intr, on_signal, SIGINT);
+    uv_signal_start(&b->term, on_signal, SIGTERM);
+}
+
+static void close_handles(struct batch *b)
+{
+    uv_close((uv_handle_t *)&b->tick, NULL);
+    uv_close((uv_handle_t *)&b->nap, NULL);
+    uv_close((uv_handle_t *)&b->intr, NULL);
+    uv_close((uv_handle_t *)&b->term, NULL);
+}
+
+static bool is_over(const struct batch *b)
+{
+    if (b->code)
+        return true;
+    if (b->stopping) // wait until Redis has confirmed what was sent, but for no outage
+        return list_is_empty(&b->packs) || b->hold || !rlink_is_up(sync_link(b->redis));
+    return b->input_over && !b->has_job && b->window.count == 0 && list_is_empty(&b->packs);
+}
+
+static void go(struct batch *b)
+{
+    uv_loop_t *loop = sync_loop(b->redis);
+    b->started_ms = b->shown_ms = clock_mono_ms();
+    start_handles(b);
+    collect_more(b);
+    while (!is_over(b)) {
+        bool more = feed_more(b);
+        uv_run(loop, more ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+    }
+    close_handles(b);
+}
+
+// end_redis lets what was asked come back to a batch that still stands.
+static void end_redis(struct batch *b)
+{
+    sync_close(b->cli->redis);
+    b->cli->redis = b->redis = NULL;
+}
+
+// count_up asks Redis once more, so that the last word has the last answer's cost in it.
+static void count_up(struct batch *b)
+{
+    struct strbuf text;
+    strbuf_init(&text, 256);
+    if (rlink_is_up(sync_link(b->redis)) && sync_field(b->redis, &text, b->run_key, "cost_usd")) {
+        b->spent = (int64_t)llround(strtod(text.at, NULL) * 1e9);
+        b->since_poll = 0;
+    }
+    if (rlink_is_up(sync_link(b->redis)) && sync_field(b->redis, &text, b->run_key, "throttles"))
+        b->throttles = strtoll(text.at, NULL, 10);
+    strbuf_fini(&text);
+}
+
+static int end(struct batch *b, bool went)
+{
+    int code = b->code;
+    if (went) {
+        count_up(b);
+        show_progress(b, true);
+        show_summary(b);
+        if (!code && b->stopping)
+            code = EXIT_STOPPED;
+        if (!code && (b->failed || b->out.failed || b->faulty))
+            code = EXIT_SOME_FAILED;
+        b->code = EXIT_STOPPED; // callbacks: the end has come
+        end_redis(b);
+    }
+    if (output_close(&b->out) && !code)
+        code = cli_fail(b->cli, EXIT_USAGE, "the output could not be written to the end");
+    feed_free(b);
+    window_fini(&b->window);
+    reader_fini(&b->reader);
+    compose_fini(&b->compose);
+    strbuf_fini(&b->job);
+    idset_fini(&b->ordinals);
+    idset_fini(&b->own_ids);
+    if (b->fd > STDIN_FILENO)
+        close(b->fd);
+    return code;
+}
+
+int cmd_run(struct cli *c)
+{
+    struct batch *b = calloc(1, sizeof *b);
+    if (!b)
+        return cli_fail(c, EXIT_USAGE, "out of memory");
+    b->cli = c;
+    b->out.fd = -1;
+    list_init(&b->packs);
+    strbuf_init(&b->job, 80u << 20);
+    strbuf_init(&b->compose.prompt, 64u << 20);
+    int code = read_options(b);
+    if (!code)
+        code = prepare(b);
+    bool went = !code && b->redis;
+    if (went)
+        go(b);
+    int last = end(b, went);
+    free(b);
+    return code ? code : last;
+}
