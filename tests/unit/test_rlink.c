@@ -147,6 +147,7 @@ static void large_payload(void **state)
     for (size_t i = 0; i < LARGE_BYTES; i++)
         b.bytes[i] = (char)(i * 2654435761u >> 13);
     probe_init(&p, "%s", redisd_url(server));
+    p.opt.patience_ms = 60000;
     probe_start(&p);
     assert_int_equal(rlink_call(p.link, 3, set, lens, 0, on_large, &b), 0);
     assert_int_equal(rlink_call(p.link, 2, get, lens, 0, on_large, &b), 0);
@@ -154,7 +155,7 @@ static void large_payload(void **state)
     const size_t too_large[] = {3, 3, (512 << 20) - LARGE_BYTES};
     assert_int_equal(rlink_call(p.link, 3, set, too_large, 0, on_large, &b), ERR_TOO_BIG);
     assert_int_equal(rlink_outstanding(p.link), 2);
-    probe_wait(&p, b.answers == 12, 30000);
+    probe_wait(&p, b.answers == 12, 60000);
     probe_fini(&p);
     free(b.bytes);
 }
@@ -206,10 +207,9 @@ static void getters_are_tolerant(void **state)
     (void)state;
     struct probe p;
     bool seen = false;
-    const char *eval[] = {"EVAL",
-                          "return {-5, '-9223372036854775808', '12x', {'in'}, {ok='FINE'}, "
-                          "{err='OOPS it broke'}}",
-                          "0"};
+    static const char script[] = "return {-5, '-9223372036854775808', '12x', {'in'}, "
+                                 "{ok='FINE'}, {err='OOPS it broke'}}";
+    const char *eval[] = {"EVAL", script, "0"};
     probe_init(&p, "%s", redisd_url(server));
     probe_start(&p);
     assert_int_equal(rlink_call(p.link, 3, eval, NULL, 0, on_tree, &seen), 0);
@@ -496,9 +496,12 @@ static void idle_is_quiet(void **state)
 {
     (void)state;
     struct probe p;
+    struct answer a = {0};
     int turns = 0;
     probe_init(&p, "%s", redisd_url(server));
     probe_start(&p);
+    probe_call(&p, &a, "PING");
+    probe_wait(&p, a.count, 5000);
     uint64_t end = uv_hrtime() + 300000000;
     for (; uv_hrtime() < end; turns++)
         uv_run(&p.loop, UV_RUN_ONCE);

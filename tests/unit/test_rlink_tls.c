@@ -112,7 +112,7 @@ static void large_payload(void **state)
     const size_t lens[] = {3, 3, LARGE_BYTES};
     memset(bytes, 'y', LARGE_BYTES);
     init_tls(&p, "localhost", tls_port, "client");
-    p.opt.patience_ms = 5000 * probe_slack();
+    p.opt.patience_ms = 60000;
     probe_start(&p);
     assert_int_equal(rlink_call(p.link, 3, set, lens, 0, on_large, &answers), 0);
     assert_int_equal(rlink_call(p.link, 2, get, lens, 0, on_large, &answers), 0);
