@@ -1,0 +1,125 @@
+"""A worker dies, at each step and at any moment: nothing is lost, nothing ends twice.
+
+The named points are compiled in with -DFAULTS=ON (common/base/fault.h); a build without them is
+skipped, since there the worker would simply live.
+"""
+import random
+import signal
+import subprocess
+
+import pytest
+
+from fleet import Fleet
+from simlib import build_dir, wait_until
+
+LEASE_MS = 1500
+
+
+def has_fault_points():
+    binary = build_dir() / "penstock-worker"
+    return b"PENSTOCK_FAULT" in binary.read_bytes() and subprocess.run(
+        ["grep", "-q", "settle.before", str(binary)], check=False).returncode == 0
+
+
+def everything_ended_once(fleet, ids, timeout_s=60):
+    results = fleet.results(ids, timeout_s=timeout_s)
+    assert {r["status"] for r in results.values()} == {"succeeded"}
+    wait_until(lambda: fleet.depth() == {"jobs": 0, "delayed": 0, "active": 0, "dead": 0}, 20,
+               "every set to be empty")
+    assert fleet.stat("succeeded") == len(ids), "a job ended twice, or its end was counted twice"
+    assert not fleet.r.keys("penstock:*:job:*"), "a job's hash is left over"
+    return results
+
+
+POINTS = ["claim.after", "admit.after", "call.before", "call.after", "settle.before", "settle.after"]
+
+
+@pytest.mark.parametrize("nth", [1, 3])
+@pytest.mark.parametrize("point", POINTS)
+def test_a_worker_that_dies_at_a_named_point_loses_nothing(point, nth):
+    if not has_fault_points():
+        pytest.skip("this build has no fault points (cmake -DFAULTS=ON)")
+    with Fleet(latency="constant:5") as fleet:
+        ids = [f"{point}-{n}" for n in range(12)]
+        fleet.push(*[{"id": i, "prompt": f"p {i}", "reply_to": "all"} for i in ids])
+        doomed = fleet.worker(concurrency=2, lease_ms=LEASE_MS, ready=False,
+                              env={"PENSTOCK_FAULT": f"{point}:{nth}"})
+        wait_until(lambda: doomed.process.poll() is not None, 20, f"death at {point}")
+        assert doomed.process.returncode == -signal.SIGKILL
+        fleet.worker(concurrency=4, lease_ms=LEASE_MS)
+        everything_ended_once(fleet, ids)
+        assert fleet.r.llen(fleet.key("reply:all")) == len(ids)
+        # Only what was in flight, or answered and not yet confirmed by Redis, may be called twice.
+        assert fleet.sim.stats()["repeats"] <= 2 * 2
+
+
+def test_workers_killed_at_random_lose_nothing_and_double_nothing():
+    dice = random.Random(7)
+    with Fleet(latency="uniform:5-60") as fleet:
+        ids = [f"k{n}" for n in range(600)]
+        fleet.push(*[{"id": i, "prompt": f"p {i}"} for i in ids])
+        in_flight = 0
+        workers = [fleet.worker(concurrency=8, lease_ms=LEASE_MS) for _ in range(2)]
+        for _ in range(12):
+            seen = fleet.stat("succeeded")
+            wait_until(lambda: fleet.stat("succeeded") > seen or seen >= len(ids), 20, "progress")
+            at = dice.randrange(len(workers))
+            workers[at].signal(signal.SIGKILL)
+            workers[at].process.wait()
+            in_flight += 8
+            workers[at] = fleet.worker(concurrency=8, lease_ms=LEASE_MS)
+        everything_ended_once(fleet, ids, timeout_s=90)
+        assert fleet.sim.stats()["repeats"] <= in_flight
+        assert fleet.stat("failed") == 0
+
+
+def test_rolling_restarts_charge_no_attempt_and_repeat_no_call():
+    with Fleet(latency="uniform:5-80") as fleet:
+        ids = [f"r{n}" for n in range(800)]
+        fleet.push(*[{"id": i, "prompt": f"p {i}"} for i in ids])
+        worker = fleet.worker(concurrency=8)
+        for _ in range(10):
+            fresh = fleet.worker(concurrency=8)
+            assert worker.drain() == 0
+            worker = fresh
+        results = everything_ended_once(fleet, ids, timeout_s=90)
+        assert {r["attempts"] for r in results.values()} == {1}
+        assert fleet.sim.stats()["repeats"] == 0 and fleet.stat("recoveries") == 0
+
+
+@pytest.mark.parametrize("with_second", [False, True])
+def test_a_worker_stopped_past_its_lease_leaves_one_result(with_second):
+    with Fleet(latency="constant:700") as fleet:
+        stopped = fleet.worker(lease_ms=LEASE_MS)
+        fleet.push({"id": "s", "prompt": "slow", "reply_to": "all"})
+        wait_until(lambda: fleet.sim.stats()["requests"] == 1, 10, "the call")
+        stopped.signal(signal.SIGSTOP)
+        if with_second:
+            fleet.worker(lease_ms=LEASE_MS)
+            fleet.result("s", timeout_s=30)
+        else:
+            lease_end = fleet.r.zscore(fleet.key("active"), "s")
+            wait_until(lambda: fleet.r.time()[0] * 1000 > lease_end + 1000, 30, "the lease to run out")
+        stopped.signal(signal.SIGCONT)
+        everything_ended_once(fleet, ["s"])
+        assert fleet.r.llen(fleet.key("reply:all")) == 1
+        assert fleet.sim.stats()["requests"] == (2 if with_second else 1), \
+            "where no one else finished the job, the late answer is the result"
+
+
+def test_a_job_that_kills_its_workers_dies_alone():
+    if not has_fault_points():
+        pytest.skip("this build has no fault points (cmake -DFAULTS=ON)")
+    with Fleet(latency="constant:5") as fleet:
+        fleet.push({"id": "poison", "prompt": "x", "meta": "kept"})
+        for _ in range(3):  # each time it runs, its worker dies
+            doomed = fleet.worker(concurrency=1, lease_ms=1000, max_recoveries=3, ready=False,
+                                  env={"PENSTOCK_FAULT": "call.after:1"})
+            wait_until(lambda: doomed.process.poll() is not None, 30, "the worker's death")
+        fleet.push(*[{"id": f"n{n}", "prompt": f"n{n}"} for n in range(5)])
+        fleet.worker(concurrency=4, lease_ms=1000, max_recoveries=3)
+        result = fleet.result("poison", timeout_s=30)
+        assert result["status"] == "failed" and result["error"]["type"] == "crash"
+        assert result["meta"] == "kept" and fleet.r.zscore(fleet.key("dead"), "poison")
+        neighbours = fleet.results([f"n{n}" for n in range(5)])
+        assert {r["status"] for r in neighbours.values()} == {"succeeded"}
