@@ -21,7 +21,8 @@
     XX(DEAD_DROP,  dead_drop)  \
     XX(UNPARK, unpark) XX(POOL_STEP, pool_step) \
     XX(POOL_SHUT,  pool_shut)  \
-    XX(POOL_OPEN,  pool_open)
+    XX(POOL_OPEN,  pool_open)  \
+    XX(LOOK,       look)
 // clang-format on
 
 enum script {

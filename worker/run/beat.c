@@ -38,6 +38,11 @@ static void on_tick(int err, const struct reply *reply, void *arg)
     int64_t recovered = reply_int_or(reply_at(reply, 7), 0);
     q->next_due_ms = reply_int_or(reply_at(reply, 1), -1);
     q->delayed = reply_int_or(reply_at(reply, 3), 0);
+    q->waiting_jobs = waiting;
+    q->active = reply_int_or(reply_at(reply, 4), 0);
+    q->dead = reply_int_or(reply_at(reply, 5), 0);
+    q->depth_known = true;
+    q->run->stats.recovered += (uint64_t)MAX(recovered, 0);
     q->paused = reply_int_or(reply_at(reply, 6), 0) == 1;
     q->cancel_pending = reply_int_or(reply_at(reply, 9), 0) == 1;
     if (recovered > 0)

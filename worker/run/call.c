@@ -24,6 +24,7 @@ static void park(struct attempt *a, uint64_t now_ms)
         wait = MIN(wait, (int64_t)PARK_MAX_MS);
     a->run->stats.parked++;
     gate_park(a);
+    a->pool->stats.parked++;
     settle_later(a, "parked", wait + (int64_t)rnd_below(PARK_SPREAD_MS));
 }
 
@@ -140,6 +141,7 @@ static void ended(struct attempt *a, const struct http_answer *answer)
               log_int("ms", (int64_t)(answer->total_us / 1000)),
               log_str("request_id", o.request_id), LOG_END);
     tell_ledger(a, answer, &o, &d);
+    stats_answered(a, answer, &o, verdict_word(d.verdict));
     obey(a, &d, &o);
     strbuf_fini(&text);
 }
@@ -179,6 +181,7 @@ static void start(struct attempt *a)
     a->body_bytes = a->payload_len;
     a->pool->calls++;
     r->stats.calls++;
+    stats_started(a);
     attempt_go(a, ATTEMPT_SENDING);
 }
 

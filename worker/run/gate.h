@@ -8,6 +8,7 @@
 #include "worker/provider/provider.h"
 #include "worker/run/attempt.h"
 #include "worker/run/permit.h"
+#include "worker/run/stats.h"
 
 struct run;
 struct wqueue;
@@ -38,6 +39,7 @@ struct pool {
     enum cause cause;   // why it is shut
     size_t calls;       // under way
     struct list parked; // struct parked: jobs that wait for it to open
+    struct stats_pool stats;
 };
 
 struct pool *gate_pool(struct run *r, const struct job *job);

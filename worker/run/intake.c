@@ -266,6 +266,8 @@ static void admitted(struct attempt *a, const struct reply *answer)
     a->created = reply_int_or(reply_at(answer, 1), 0);
     a->expires_at = reply_int_or(reply_at(answer, 2), -1);
     a->run->stats.admitted++;
+    if (a->job.run.len)
+        stats_run(&a->run->stats, a->queue->name, a->job.run.at, a->job.run.len);
     if (span_is(code, "active")) {
         attempt_go(a, ATTEMPT_WAITING);
         call_ready(a);
@@ -363,6 +365,7 @@ static void on_rejected(int err, const struct reply *reply, void *arg)
         struct span id = {0};
         reply_str(reply_at(reply, 1 + i), &id);
         r->stats.rejected++;
+        b->queue->stats.finished[FINISH_FAILED]++;
         log_event(LOG_DEBUG, "job_rejected", log_str("queue", b->queue->name),
                   log_bytes("job", id.at, id.len), log_str("field", b->at[i]->fault->field),
                   LOG_END);

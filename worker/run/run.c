@@ -110,6 +110,7 @@ static void become_ready(struct run *r)
 {
     uint64_t now_ms = clock_mono_ms();
     r->ready = true;
+    r->stats.reconnects += r->began != 0;
     r->beat_at_ms = 0;
     if (!r->began)
         r->began = run_now(r);

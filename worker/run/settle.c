@@ -105,6 +105,8 @@ static void settled(struct attempt *a, struct span word)
         a->run->stats.lost++;
         log_event(LOG_INFO, "lease_lost", log_str("queue", a->queue->name), log_str("job", a->id),
                   log_str("why", a->end.why), LOG_END);
+    } else {
+        stats_settled(a);
     }
     attempt_go(a, ATTEMPT_GONE);
 }
