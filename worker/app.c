@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/rnd.h"
 #include "common/conf/conf.h"
+#include "worker/admin/admin.h"
 #include "worker/run/run.h"
 
 #include <signal.h>
@@ -22,6 +23,8 @@ struct app {
     struct conf *conf;   // the settings in use; owned
     struct conf *former; // those before a reload: a run may still borrow from them
     struct run *run;
+    struct admin *admin; // NULL = nothing is served
+    int open;            // of the run and the admin, how many are not closed yet
     char **argv;
     int argc, exit_code;
     bool closing;
@@ -56,10 +59,15 @@ static void raise_files(int64_t concurrency)
                   LOG_END);
 }
 
-static void on_run_closed(void *arg)
+// on_part_closed: the admin window and the run close side by side, since each may wait for the
+// other: questions of the window end with the run's link.
+static void on_part_closed(void *arg)
 {
     struct app *app = arg;
+    if (--app->open > 0)
+        return;
     app->run = NULL;
+    app->admin = NULL;
     uv_close((uv_handle_t *)&app->term, NULL);
     uv_close((uv_handle_t *)&app->intr, NULL);
     uv_close((uv_handle_t *)&app->hup, NULL);
@@ -70,7 +78,9 @@ static void close_all(struct app *app)
     if (app->closing)
         return;
     app->closing = true;
-    run_close(app->run, on_run_closed, app);
+    app->open = 2;
+    admin_close(app->admin, on_part_closed, app);
+    run_close(app->run, on_part_closed, app);
 }
 
 static void on_ended(void *arg)
@@ -118,6 +128,7 @@ static void on_reload(uv_signal_t *s, int signum)
     conf_drop(app->former);
     app->former = app->conf;
     app->conf = fresh;
+    admin_reload(app->admin, fresh);
     log_setup((enum log_level)log_level_parse(fresh->log_level),
               strcmp(fresh->log_format, "text") == 0 ? LOG_TEXT : LOG_JSON);
     log_event(LOG_INFO, "reloaded", log_str("needs_restart", kept), LOG_END);
@@ -165,13 +176,15 @@ static int start(struct app *app)
               log_str("base_url", app->conf->base_url), LOG_END);
     int err = run_new(&app->loop, app->conf, worker, on_ended, app, &app->run, why, sizeof why);
     if (!err)
+        err = admin_open(&app->loop, app->conf, app->run, &app->admin, why, sizeof why);
+    if (!err)
         return 0;
     fprintf(stderr, "penstock-worker: %s\n", why);
     app->exit_code = err == ERR_BAD_CONF ? 2 : 1;
     if (app->run)
         close_all(app);
     else
-        on_run_closed(app);
+        on_part_closed(app);
     return err;
 }
 
@@ -195,6 +208,7 @@ int app_run(struct conf *conf, int argc, char **argv)
     }
     *app.conf = *conf;
     raise_files(conf->concurrency);
+    uv_loop_configure(&app.loop, UV_METRICS_IDLE_TIME);
     watch_signals(&app);
     start(&app);
     uv_run(&app.loop, UV_RUN_DEFAULT);

@@ -5,6 +5,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/conf/conf.h"
+#include "worker/admin/admin.h"
 #include "worker/app.h"
 
 #include <stdio.h>
@@ -16,7 +17,8 @@ static int answer_and_leave(const char *word)
 {
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
         puts("penstock-worker: takes jobs from Redis, calls the API, stores the results.\n\n"
-             "usage: penstock-worker [--flag value ...]\n");
+             "usage: penstock-worker [--flag value ...]\n"
+             "       penstock-worker --healthcheck    0 if the worker at PENSTOCK_HTTP is well\n");
         conf_help(CONF_WORKER, stdout);
         return 0;
     }
@@ -37,6 +39,19 @@ static int refuse(const char *why)
     return 2;
 }
 
+// healthcheck asks the worker that runs with the same settings; exits 0 if it is well.
+static int healthcheck(void)
+{
+    struct conf conf;
+    char why[CONF_WHY_MAX];
+    int used = 0;
+    if (conf_load(CONF_WORKER, 0, NULL, environ, &conf, &used, why, sizeof why))
+        return refuse(why);
+    int code = admin_healthcheck(&conf);
+    conf_fini(&conf);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     struct conf conf;
@@ -46,6 +61,8 @@ int main(int argc, char **argv)
         int code = answer_and_leave(argv[1]);
         if (code >= 0)
             return code;
+        if (strcmp(argv[1], "--healthcheck") == 0)
+            return healthcheck();
     }
     if (conf_load(CONF_WORKER, argc - 1, argv + 1, environ, &conf, &used, why, sizeof why))
         return refuse(why);

@@ -44,6 +44,7 @@ struct conf {
     const char *proxy;      // NULL = none; may hold a password
     const char *http;       // "127.0.0.1:9470", "[::1]:0"; NULL = serve nothing ("off")
     const char *http_token; // secret; NULL = none
+    const char *http_readonly; // yes or no: the pages show and do nothing
     const char *log_level, *log_format;
     void *owned; // strings that conf_load copied; conf_fini frees them
 };

@@ -124,6 +124,9 @@ const struct conf_row conf_rows[] = {
      .help = "Where metrics, health and the dashboard are served; off = nowhere"},
     {.name = "PENSTOCK_HTTP_TOKEN", SECRET(http_token), .who = CONF_WORKER,
      .help = "Bearer token that the admin pages then ask for"},
+    {.name = "PENSTOCK_HTTP_READONLY", .flag = "http-readonly", WORD(http_readonly, "no yes"),
+     .initial = "no", .who = CONF_WORKER,
+     .help = "yes: the pages show everything and refuse every action"},
 
     {.name = "PENSTOCK_CONNECT_TIMEOUT_MS", .flag = "connect-timeout-ms",
      INT(connect_timeout_ms, 1, HOUR_MS), MS, .group = "Time limits of an API call",

@@ -84,20 +84,30 @@ int run_look(struct run *r, const char *const items[][4], size_t count, run_hear
     return script_call(r->link, SCRIPT_LOOK, r->queues[0].stem, &r->args, heard, arg);
 }
 
+// told_script gives the script that an operator's word stands for; SCRIPT_COUNT = a plain command.
+static enum script told_script(const char *word)
+{
+    static const enum script all[] = {SCRIPT_DEAD_RETRY, SCRIPT_DEAD_DROP, SCRIPT_POOL_SHUT,
+                                      SCRIPT_POOL_OPEN};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (strcmp(word, script_name(all[i])) == 0)
+            return all[i];
+    return SCRIPT_COUNT;
+}
+
 int run_tell(struct run *r, int argc, const char **argv, run_heard heard, void *arg)
 {
     enum { ARGS_MAX = 128 };
     size_t lens[ARGS_MAX];
-    bool retry = strcmp(argv[0], "dead_retry") == 0, drop = strcmp(argv[0], "dead_drop") == 0;
-    assert(argc >= 1 && argc <= ARGS_MAX);
+    enum script s = told_script(argv[0]);
+    assert(argc >= 2 && argc <= ARGS_MAX);
     if (!r->ready)
         return ERR_LINK_DOWN;
-    if (retry || drop) {
+    if (s != SCRIPT_COUNT) {
         args_clear(&r->args);
         for (int i = 2; i < argc; i++)
             args_add_str(&r->args, argv[i]);
-        return script_call(r->link, retry ? SCRIPT_DEAD_RETRY : SCRIPT_DEAD_DROP, argv[1], &r->args,
-                           heard, arg);
+        return script_call(r->link, s, argv[1], &r->args, heard, arg);
     }
     for (int i = 0; i < argc; i++)
         lens[i] = strlen(argv[i]);
