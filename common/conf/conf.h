@@ -24,7 +24,7 @@ struct conf {
     const char *api_keys_file; // several accounts: "name key" a line; refused in this version
     const char *base_url;      // without a trailing slash
     const char *api_version;
-    const char *auth; // x-api-key or bearer
+    const char *auth;          // x-api-key or bearer
     const char *governor;      // on or off
     const char *output_charge; // produced or reserved: how the API charges output tokens
     const char *model;
@@ -40,10 +40,10 @@ struct conf {
     int64_t max_job_bytes;
     int64_t max_answer_bytes;
     int64_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, timeout_ms;
-    const char *ca_file;    // NULL = the system's
-    const char *proxy;      // NULL = none; may hold a password
-    const char *http;       // "127.0.0.1:9470", "[::1]:0"; NULL = serve nothing ("off")
-    const char *http_token; // secret; NULL = none
+    const char *ca_file;       // NULL = the system's
+    const char *proxy;         // NULL = none; may hold a password
+    const char *http;          // "127.0.0.1:9470", "[::1]:0"; NULL = serve nothing ("off")
+    const char *http_token;    // secret; NULL = none
     const char *http_readonly; // yes or no: the pages show and do nothing
     const char *log_level, *log_format;
     void *owned; // strings that conf_load copied; conf_fini frees them

@@ -38,10 +38,9 @@ struct wqueue {
     bool paused, refused; // by an operator; of a newer contract version
     size_t claims_out;    // claims under way
     uint64_t claimed_at_ms, settled_at_ms, tick_at_ms, renew_at_ms, send_at_ms;
-    int64_t next_due_ms;                // Redis time; -1 = none
-    int64_t delayed;                    // how many, at the last tick
-    double out_mean;                    // tokens that its answers have, on the mean; 0 = none yet
-    int64_t waiting_jobs, active, dead; // and so of these
+    int64_t next_due_ms; // Redis time; -1 = none
+    double out_mean;     // tokens that its answers have, on the mean; 0 = none yet
+    int64_t waiting_jobs, delayed, active, dead; // how many, at the last tick
     bool depth_known;
     struct stats_queue stats;
     bool ticking, cancel_pending;
