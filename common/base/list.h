@@ -2,10 +2,10 @@
 #ifndef PENSTOCK_BASE_LIST_H
 #define PENSTOCK_BASE_LIST_H
 
+#include "common/base/attrs.h"
+
 #include <stdbool.h>
 #include <stddef.h>
-
-#include "common/base/attrs.h"
 
 struct list_link {
     struct list_link *prev, *next; // both NULL while in no list

@@ -6,12 +6,12 @@
 #ifndef PENSTOCK_BASE_STRBUF_H
 #define PENSTOCK_BASE_STRBUF_H
 
+#include "common/base/attrs.h"
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "common/base/attrs.h"
 
 // span: borrowed bytes. `at` is NULL where there is nothing at all (an absent field).
 struct span {

@@ -174,6 +174,13 @@ class Fleet:
             worker.wait_event("redis_up")
         return worker
 
+    def cli(self, *words, code=0):
+        """Run `penstock` with these words; what it printed."""
+        done = subprocess.run([str(build_dir() / "penstock"), *words], env=self.env(), text=True,
+                              capture_output=True, timeout=60 * SLACK, check=False)
+        assert done.returncode == code, f"{words}: {done.returncode}: {done.stderr}"
+        return done.stdout
+
     def key(self, name, queue=None):
         return f"penstock:{{{queue or self.queue}}}:{name}"
 

@@ -289,13 +289,23 @@ def test_a_wrong_key_shuts_the_pool_and_touches_no_job(fleet):
     fleet.sim.script({"match": {}, "status": 401, "times": 1, "headers": {},
                       "body": '{"type":"error","error":{"type":"authentication_error",'
                               '"message":"invalid x-api-key"}}'})
-    worker = fleet.worker()
+    fleet.worker()
     fleet.push(*[{"id": f"a{n}", "prompt": f"x{n}"} for n in range(20)])
     wait_until(lambda: fleet.pool().get("cause") == "auth", 5, "the pool to shut")
     assert "invalid x-api-key" in fleet.pool()["why"]
     assert int(fleet.pool()["open_at"]) > ms(fleet) + 50000
-    worker.drain()
-    fleet.worker()  # a worker that starts tries at once
-    results = fleet.results([f"a{n}" for n in range(20)], timeout_s=70)
+    fleet.cli("resume", "--pool", "anthropic:main:claude-sonnet-5")
+    results = fleet.results([f"a{n}" for n in range(20)], timeout_s=15)  # parked ones too
+    assert {r["attempts"] for r in results.values()} == {1}
+    assert fleet.pool()["cause"] == ""
+
+
+def test_a_worker_that_starts_tries_a_pool_in_trouble_at_once(fleet):
+    fleet.r.hset("penstock:pool:{anthropic:main:claude-sonnet-5}",
+                 mapping={"open_at": ms(fleet) + 900000, "cause": "auth", "why": "a bad key",
+                          "step": 900000, "probing": 0})
+    fleet.push(*[{"id": f"t{n}", "prompt": f"x{n}"} for n in range(5)])
+    fleet.worker()
+    results = fleet.results([f"t{n}" for n in range(5)], timeout_s=10)
     assert {r["attempts"] for r in results.values()} == {1}
     assert fleet.pool()["cause"] == ""

@@ -51,7 +51,7 @@ def refused(client, *command):
 
 
 def test_a_worker_works_and_a_producer_pushes_with_the_rights_of_users_acl(guarded):
-    guarded.worker(concurrency=4, env={"PENSTOCK_REDIS_URL": f"unix://worker:pw-worker@{guarded.redis.socket}"})
+    guarded.worker(concurrency=4, governor="off", env={"PENSTOCK_REDIS_URL": f"unix://worker:pw-worker@{guarded.redis.socket}"})
     producer = guarded.redis.as_user("producer")
     for n in range(30):
         producer.lpush(SH + "jobs", json.dumps({"id": f"j{n}", "prompt": "x", "reply_to": "r"}))

@@ -184,7 +184,7 @@ def test_every_key_that_is_left_is_on_the_page(run, redis):
     """Runs last: whatever the examples left behind must be a key of the table or of the sentence below."""
     named = [re.sub(r"<[^>]+>|…", "*", key) for key in re.findall(r"`([^`]+)`", section("Keys"))]
     known = [name.replace("{Q}", "{default}") for name in named if name.startswith("penstock:")]
-    known += [f"{Q}{name}" for name in named if re.match(r"(op:|replies:|owed|deaths:)", name)]
+    known += [f"{Q}{name}" for name in named if re.match(r"(op:|claims|replies:|waited|owed|deaths:)", name)]
     patterns = [re.compile(re.escape(name).replace(r"\*", ".*") + "$") for name in known]
     strangers = [key for key in redis.keys("*") if not any(p.match(key) for p in patterns)]
     assert not strangers

@@ -326,12 +326,14 @@ static void no_text_of_the_payload_is_in_the_reason(void **state)
 // own_fields writes a job with `count` fields of the producer's own; the last may repeat the first.
 static char *own_fields(int count, bool repeat)
 {
-    char *payload = malloc((size_t)count * 32 + 64);
-    assert_non_null(payload);
-    size_t len = (size_t)sprintf(payload, "{\"prompt\":\"x\"");
+    struct strbuf b;
+    strbuf_init(&b, (size_t)count * 32 + 64);
+    strbuf_add_str(&b, "{\"prompt\":\"x\"");
     for (int i = 0; i < count; i++)
-        len += (size_t)sprintf(payload + len, ",\"x_%d\":%d", repeat && i == count - 1 ? 0 : i, i);
-    strcpy(payload + len, "}");
+        strbuf_add_fmt(&b, ",\"x_%d\":%d", repeat && i == count - 1 ? 0 : i, i);
+    strbuf_add_char(&b, '}');
+    char *payload = strbuf_take(&b);
+    assert_non_null(payload);
     return payload;
 }
 

@@ -192,12 +192,12 @@ static void a_hundred_levels_are_allowed_and_no_more(void **state)
     (void)state;
     memset(payload + len, '[', 99);
     memset(payload + len + 99, ']', 99);
-    strcpy(payload + len + 198, "}");
+    memcpy(payload + len + 198, "}", 2);
     accept_job(payload);
     assert_int_equal(job.meta.len, 198);
     memset(payload + len, '[', 100);
     memset(payload + len + 100, ']', 100);
-    strcpy(payload + len + 200, "}");
+    memcpy(payload + len + 200, "}", 2);
     assert_int_equal(try_job(payload), ERR_BAD_JOB);
     assert_non_null(strstr(fault.why, "100 levels"));
 }

@@ -71,87 +71,88 @@ static void takes_every_form_the_grammar_has(void **state)
             fail_msg("refused: %s (%s at %zu)", good[i], why, at);
 }
 
+static const struct {
+    const char *text, *word;
+    size_t at;
+} refused[] = {
+    {"", "no value", 0},
+    {"  ", "no value", 2},
+    {"\xEF\xBB\xBF{}", "byte-order mark", 0},
+    {"{} x", "bytes after", 3},
+    {"{}{}", "bytes after", 2},
+    {"1 2", "bytes after", 2},
+    {"nul", "too early", 3},
+    {"nulL", "value was expected", 0},
+    {"NaN", "value was expected", 0},
+    {"Infinity", "value was expected", 0},
+    {"True", "value was expected", 0},
+    {"'a'", "value was expected", 0},
+    {"// c\n1", "value was expected", 0},
+    {"01", "leading zero", 0},
+    {"-01", "leading zero", 1},
+    {"1.", "too early", 2},
+    {"[1.]", "malformed number", 3},
+    {".5", "value was expected", 0},
+    {"+1", "value was expected", 0},
+    {"-", "too early", 1},
+    {"[-]", "malformed number", 2},
+    {"--1", "malformed number", 1},
+    {"[1e]", "malformed number", 3},
+    {"[1e+]", "malformed number", 4},
+    {"[1.e1]", "malformed number", 3},
+    {"0x10", "bytes after", 1},
+    {"[1,]", "value was expected", 3},
+    {"[,1]", "value was expected", 1},
+    {"[1 2]", "comma or a closing", 3},
+    {"[1}", "comma or a closing", 2},
+    {"[", "too early", 1},
+    {"[1", "too early", 2},
+    {"]", "value was expected", 0},
+    {"{\"a\":1,}", "name in quotes", 7},
+    {"{,\"a\":1}", "name in quotes", 1},
+    {"{a:1}", "name in quotes", 1},
+    {"{1:1}", "name in quotes", 1},
+    {"{\"a\"}", "colon", 4},
+    {"{\"a\" 1}", "colon", 5},
+    {"{\"a\"", "too early", 4},
+    {"{\"a\":}", "value was expected", 5},
+    {"{\"a\":1]", "comma or a closing", 6},
+    {"{\"a\":1 \"b\":2}", "comma or a closing", 7},
+    {"\"abc", "too early", 4},
+    {"\"a\nb\"", "control character", 2},
+    {"\"\x1F\"", "control character", 1},
+    {"\"\\", "too early", 2},
+    {"\"\\x41\"", "unknown escape", 1},
+    {"\"\\'\"", "unknown escape", 1},
+    {"\"\\u12G4\"", "four hexadecimal", 3},
+    {"\"\\u12", "four hexadecimal", 3},
+    {"\"\\ud800\"", "lone surrogate", 1},
+    {"\"\\ud800\\n\"", "lone surrogate", 1},
+    {"\"\\ud800\\u0041\"", "lone surrogate", 1},
+    {"\"\\ud800\\ud800\"", "lone surrogate", 1},
+    {"\"\\udc00\\ud800\"", "lone surrogate", 1},
+    {"\"\\ud800x\\udc00\"", "lone surrogate", 1},
+    {"\"\x80\"", "not UTF-8", 1},
+    {"\"a\xC3\"", "not UTF-8", 2},
+    {"\"\xC0\xAF\"", "not UTF-8", 1},
+    {"\"\xE2\x82\"", "not UTF-8", 1},
+    {"\"\xE0\x9F\xBF\"", "not UTF-8", 1},
+    {"\"\xED\xA0\x80\"", "not UTF-8", 1},
+    {"\"\xF0\x8F\xBF\xBF\"", "not UTF-8", 1},
+    {"\"\xF4\x90\x80\x80\"", "not UTF-8", 1},
+    {"\"\xF8\x88\x80\x80\x80\"", "not UTF-8", 1},
+    {"{\"\xFF\":1}", "not UTF-8", 2},
+    {"\xC2\xA0{}", "value was expected", 0},
+};
+
 static void refuses_with_the_place_and_the_reason(void **state)
 {
-    static const struct {
-        const char *text, *word;
-        size_t at;
-    } bad[] = {
-        {"", "no value", 0},
-        {"  ", "no value", 2},
-        {"\xEF\xBB\xBF{}", "byte-order mark", 0},
-        {"{} x", "bytes after", 3},
-        {"{}{}", "bytes after", 2},
-        {"1 2", "bytes after", 2},
-        {"nul", "too early", 3},
-        {"nulL", "value was expected", 0},
-        {"NaN", "value was expected", 0},
-        {"Infinity", "value was expected", 0},
-        {"True", "value was expected", 0},
-        {"'a'", "value was expected", 0},
-        {"// c\n1", "value was expected", 0},
-        {"01", "leading zero", 0},
-        {"-01", "leading zero", 1},
-        {"1.", "too early", 2},
-        {"[1.]", "malformed number", 3},
-        {".5", "value was expected", 0},
-        {"+1", "value was expected", 0},
-        {"-", "too early", 1},
-        {"[-]", "malformed number", 2},
-        {"--1", "malformed number", 1},
-        {"[1e]", "malformed number", 3},
-        {"[1e+]", "malformed number", 4},
-        {"[1.e1]", "malformed number", 3},
-        {"0x10", "bytes after", 1},
-        {"[1,]", "value was expected", 3},
-        {"[,1]", "value was expected", 1},
-        {"[1 2]", "comma or a closing", 3},
-        {"[1}", "comma or a closing", 2},
-        {"[", "too early", 1},
-        {"[1", "too early", 2},
-        {"]", "value was expected", 0},
-        {"{\"a\":1,}", "name in quotes", 7},
-        {"{,\"a\":1}", "name in quotes", 1},
-        {"{a:1}", "name in quotes", 1},
-        {"{1:1}", "name in quotes", 1},
-        {"{\"a\"}", "colon", 4},
-        {"{\"a\" 1}", "colon", 5},
-        {"{\"a\"", "too early", 4},
-        {"{\"a\":}", "value was expected", 5},
-        {"{\"a\":1]", "comma or a closing", 6},
-        {"{\"a\":1 \"b\":2}", "comma or a closing", 7},
-        {"\"abc", "too early", 4},
-        {"\"a\nb\"", "control character", 2},
-        {"\"\x1F\"", "control character", 1},
-        {"\"\\", "too early", 2},
-        {"\"\\x41\"", "unknown escape", 1},
-        {"\"\\'\"", "unknown escape", 1},
-        {"\"\\u12G4\"", "four hexadecimal", 3},
-        {"\"\\u12", "four hexadecimal", 3},
-        {"\"\\ud800\"", "lone surrogate", 1},
-        {"\"\\ud800\\n\"", "lone surrogate", 1},
-        {"\"\\ud800\\u0041\"", "lone surrogate", 1},
-        {"\"\\ud800\\ud800\"", "lone surrogate", 1},
-        {"\"\\udc00\\ud800\"", "lone surrogate", 1},
-        {"\"\\ud800x\\udc00\"", "lone surrogate", 1},
-        {"\"\x80\"", "not UTF-8", 1},
-        {"\"a\xC3\"", "not UTF-8", 2},
-        {"\"\xC0\xAF\"", "not UTF-8", 1},
-        {"\"\xE2\x82\"", "not UTF-8", 1},
-        {"\"\xE0\x9F\xBF\"", "not UTF-8", 1},
-        {"\"\xED\xA0\x80\"", "not UTF-8", 1},
-        {"\"\xF0\x8F\xBF\xBF\"", "not UTF-8", 1},
-        {"\"\xF4\x90\x80\x80\"", "not UTF-8", 1},
-        {"\"\xF8\x88\x80\x80\x80\"", "not UTF-8", 1},
-        {"{\"\xFF\":1}", "not UTF-8", 2},
-        {"\xC2\xA0{}", "value was expected", 0},
-    };
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        int err = check(bad[i].text);
-        if (err != ERR_BAD_JSON || !strstr(why, bad[i].word) || at != bad[i].at)
-            fail_msg("%s: %d, %s at %zu; not %s at %zu", bad[i].text, err, why, at, bad[i].word,
-                     bad[i].at);
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        int err = check(refused[i].text);
+        if (err != ERR_BAD_JSON || !strstr(why, refused[i].word) || at != refused[i].at)
+            fail_msg("%s: %d, %s at %zu; not %s at %zu", refused[i].text, err, why, at,
+                     refused[i].word, refused[i].at);
     }
 }
 
@@ -256,7 +257,8 @@ static size_t nest(char *text, size_t depth, const char *pattern)
     size_t len = 0, period = strlen(pattern);
     for (size_t i = 0; i < depth; i++) {
         const char *open = pattern[i % period] == '{' ? "{\"k\":" : "[";
-        len += (size_t)sprintf(text + len, "%s", open);
+        memcpy(text + len, open, strlen(open));
+        len += strlen(open);
     }
     text[len++] = '0';
     for (size_t i = depth; i-- > 0;)

@@ -94,8 +94,8 @@ static void any_byte_may_stand_in_a_string(void **state)
     for (size_t len = 1; len <= 24; len++)
         for (size_t place = 0; place < len; place++)
             for (int c = 0x20; c < 0x100; c++) {
-                size_t after =
-                    (size_t)sprintf(text, "[\"%.*s\",7]", (int)len, "aaaaaaaaaaaaaaaaaaaaaaaaa");
+                size_t after = (size_t)snprintf(text, sizeof text, "[\"%.*s\",7]", (int)len,
+                                                "aaaaaaaaaaaaaaaaaaaaaaaaa");
                 struct scan_value array = {SCAN_ARRAY, {text, after}}, v;
                 size_t pos = 0;
                 text[2 + place] = (char)c;
