@@ -17,6 +17,7 @@
 #include "worker/cli/cli.h"
 #include "worker/cli/compose.h"
 #include "worker/cli/output.h"
+#include "worker/cli/private.h"
 #include "worker/cli/reader.h"
 #include "worker/cli/window.h"
 
@@ -48,6 +49,7 @@ struct plan {
 struct batch {
     struct cli *cli;
     struct sync *redis;
+    struct private *own; // a Redis and a worker of our own; NULL = those of others
     const char *input, *run;
     char reply[NAME_BYTES_MAX + 1];
     char jobs_key[CLI_KEY_MAX], reply_key[CLI_KEY_MAX], run_key[CLI_KEY_MAX], stem[CLI_KEY_MAX];

@@ -169,5 +169,8 @@ void on_tick(uv_timer_t *t)
         find_lost(b);
         collect_more(b);
     }
+    const char *trouble = b->own ? private_trouble(b->own) : NULL;
+    if (trouble)
+        batch_fail(b, EXIT_NO_REDIS, "%s", trouble);
     show_progress(b, false);
 }

@@ -43,6 +43,7 @@ struct cli {
     const struct cli_verb *verb;
     const char *given[CLI_OPTIONS_MAX]; // by the verb's options: the value, or "" for a switch
     bool json;                          // --json: machine output
+    bool redis_named;                   // by a flag, the environment or the settings file
     const char *queue;                  // --queue, or the first of the settings
     int argc;                           // what is left: the verb's own arguments
     char **argv;

@@ -180,7 +180,8 @@ static int ask_cost(struct batch *b)
         return usage(b, "--ask-above takes dollars, as in 20");
     if (b->max_cost >= 0)
         limit = MAX(limit, b->max_cost); // who names a limit has thought about it
-    if (cli_option(b->cli, "yes") || b->plan.nano_usd <= limit || b->max_cost >= 0)
+    if (cli_option(b->cli, "yes") || cli_option(b->cli, "simulate") || b->plan.nano_usd <= limit ||
+        b->max_cost >= 0)
         return 0;
     double usd = (double)b->plan.nano_usd / 1e9;
     if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
@@ -228,6 +229,19 @@ static int open_output(struct batch *b)
     return err ? cli_fail(b->cli, EXIT_USAGE, "%s", why[0] ? why : err_text(err)) : 0;
 }
 
+// connect_or_start: where no Redis is named and none answers at the usual place, one of our own.
+static int connect_or_start(struct batch *b)
+{
+    struct cli *c = b->cli;
+    char why[SYNC_WHY_MAX];
+    bool simulate = cli_option(c, "simulate") != NULL;
+    if (!simulate && c->redis_named)
+        return cli_connect(c);
+    if (!simulate && sync_open(&c->conf, &c->redis, why, sizeof why) == 0)
+        return 0;
+    return private_start(c, simulate, &b->own);
+}
+
 static int prepare(struct batch *b)
 {
     char name[NAME_BYTES_MAX + 16];
@@ -236,7 +250,7 @@ static int prepare(struct batch *b)
         code = open_output(b);
     bool dry = cli_option(b->cli, "dry-run") != NULL;
     if (!code && !dry)
-        code = cli_connect(b->cli);
+        code = connect_or_start(b);
     if (!code && !dry)
         code = cli_now(b->cli, &b->began_ms);
     if (!code)
@@ -312,7 +326,8 @@ static void go(struct batch *b)
 // end_redis lets what was asked come back to a batch that still stands.
 static void end_redis(struct batch *b)
 {
-    sync_close(b->cli->redis);
+    if (b->cli->redis)
+        sync_close(b->cli->redis);
     b->cli->redis = b->redis = NULL;
 }
 
@@ -344,6 +359,9 @@ static int end(struct batch *b, bool went)
         b->code = EXIT_STOPPED; // callbacks: the end has come
         end_redis(b);
     }
+    if (b->own)
+        end_redis(b);
+    private_stop(b->own);
     if (output_close(&b->out) && !code)
         code = cli_fail(b->cli, EXIT_USAGE, "the output could not be written to the end");
     feed_free(b);

@@ -11,6 +11,8 @@
 
 extern char **environ;
 
+#define DEFAULT_REDIS_URL "redis://127.0.0.1:6379"
+
 const char *cli_option(const struct cli *c, const char *name)
 {
     for (int i = 0; c->verb->options[i].name; i++)
@@ -169,6 +171,15 @@ static bool wants_help(int argc, char **argv)
     return false;
 }
 
+// is_redis_named: naming what is the default anyway is naming it, too.
+static bool is_redis_named(const struct cli *c, int count, char **flags)
+{
+    for (int i = 0; i < count; i++)
+        if (strncmp(flags[i], "--redis-url", 11) == 0)
+            return true;
+    return getenv("PENSTOCK_REDIS_URL") || strcmp(c->conf.redis_url, DEFAULT_REDIS_URL) != 0;
+}
+
 static int run(struct cli *c, int argc, char **argv)
 {
     char why[CONF_WHY_MAX];
@@ -180,9 +191,12 @@ static int run(struct cli *c, int argc, char **argv)
     int code = sort_words(c, argc, argv, flags, &flag_count);
     if (!code && conf_load(CONF_CLI, flag_count, flags, environ, &c->conf, &used, why, sizeof why))
         code = cli_fail(c, EXIT_USAGE, "%s", why);
+    if (!code)
+        c->redis_named = is_redis_named(c, flag_count, flags);
     free(flags);
     if (code)
         return code;
+    conf_scrub_env(environ); // no key in our environment, nor in that of what we start
     c->json = cli_option(c, "json") != NULL;
     c->queue = cli_option(c, "queue") ? cli_option(c, "queue") : first_queue(c);
     if (!name_is_valid(c->queue, strlen(c->queue)))

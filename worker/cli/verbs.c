@@ -45,6 +45,7 @@ const struct cli_verb cli_verbs[] = {
       {"max-cost", "USD", "stop before the run has cost more"},
       {"ask-above", "USD", "ask before a run that may cost more (default 20)"},
       {"yes", NULL, "do not ask"},
+      {"simulate", NULL, "answers from penstock-sim, by a private Redis and worker; costs nothing"},
       {"ahead", "N", "let so many jobs wait in Redis (default: ten seconds' worth)"}}},
     {"wait",
      "ID...",

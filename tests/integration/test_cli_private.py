@@ -1,0 +1,131 @@
+"""penstock run where nobody has set anything up: a Redis and a worker of its own."""
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+
+import pytest
+from fleet import KEY
+from simlib import SLACK, Sim, build_dir, wait_until
+
+PENSTOCK = str(build_dir() / "penstock")
+USAGE, STOPPED = 2, 5
+
+
+def env(home, **more):
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "TERM": "dumb", **more}
+
+
+def children(home):
+    """Processes whose command line, environment or working folder names the folder."""
+    found = {}
+    for proc in pathlib.Path("/proc").iterdir():
+        try:
+            if proc.name.isdigit() and proc.name != str(os.getpid()):
+                cmdline = (proc / "cmdline").read_bytes()
+                environ = (proc / "environ").read_bytes()
+                cwd = os.readlink(proc / "cwd")
+                if str(home).encode() in cmdline + environ + cwd.encode():
+                    found[int(proc.name)] = (cmdline, environ)
+        except OSError:
+            continue
+    return found
+
+
+def start(home, *words, **more):
+    return subprocess.Popen([PENSTOCK, "run", *map(str, words)], env=env(home, **more), text=True,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.fixture
+def prompts(tmp_path):
+    path = tmp_path / "prompts.txt"
+    path.write_text("".join(f"tell me about {n}\n" for n in range(60)))
+    return path
+
+
+def default_port_is_in_use():
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", 6379)) == 0
+
+
+needs_free_port = pytest.mark.skipif(default_port_is_in_use(), reason="a Redis is on port 6379 here")
+
+
+def test_simulated_it_needs_nothing_and_leaves_nothing_running(tmp_path, prompts):
+    out = tmp_path / "out.jsonl"
+    process = start(tmp_path, prompts, "--text", "-o", out, "--simulate")
+    _, err = process.communicate(timeout=60 * SLACK)
+    assert process.returncode == 0, err
+    results = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(results) == 60 and {r["status"] for r in results} == {"succeeded"}
+    assert children(tmp_path) == {}
+    state = tmp_path / ".local/state/penstock"
+    assert [p.name for p in state.iterdir()] == ["simulated"]  # never mixed with real answers
+    assert not list(state.glob("*/redis.sock"))
+
+
+@needs_free_port
+def test_with_a_key_alone_it_starts_redis_and_a_worker_and_the_key_is_nowhere_to_be_seen(
+        tmp_path, prompts):
+    with Sim(latency="constant:300", require_key=True, key=f"main={KEY}") as sim:
+        out = tmp_path / "out.jsonl"
+        process = start(tmp_path, prompts, "--text", "-o", out, ANTHROPIC_API_KEY=KEY,
+                        ANTHROPIC_BASE_URL=sim.base_url, PENSTOCK_CONCURRENCY="8")
+        wait_until(lambda: out.exists() and out.stat().st_size, 20, "the first results")
+        seen = children(tmp_path)
+        everything = b"\n".join(cmd for cmd, _ in seen.values())
+        assert b"penstock-worker" in everything and b"redis-server" in everything
+        for cmd, environ in seen.values():
+            assert KEY.encode() not in cmd + environ, cmd
+        _, err = process.communicate(timeout=60 * SLACK)
+        assert process.returncode == 0, err
+        assert len(out.read_text().splitlines()) == 60 and sim.stats()["requests"] == 60
+        assert children(tmp_path) == {}
+        for log in (tmp_path / ".local/state/penstock/default").glob("*.log"):
+            assert KEY not in log.read_text()
+
+
+@needs_free_port
+def test_ctrl_c_and_kill_stop_all_of_it_and_the_next_start_goes_on(tmp_path, prompts):
+    with Sim(latency="constant:200") as sim:
+        out = tmp_path / "out.jsonl"
+        words = (prompts, "--text", "-o", out)
+        more = dict(ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=sim.base_url, PENSTOCK_CONCURRENCY="4")
+        process = start(tmp_path, *words, **more)
+        wait_until(lambda: out.exists() and out.stat().st_size, 20, "the first results")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30 * SLACK)
+        assert process.returncode == STOPPED and "same command" in err, err
+        assert children(tmp_path) == {}
+        had = out.stat().st_size
+        process = start(tmp_path, *words, **more)
+        wait_until(lambda: out.stat().st_size > had, 20, "more results")
+        process.kill()
+        process.communicate()
+        wait_until(lambda: children(tmp_path) == {}, 15, "the children to end")
+        process = start(tmp_path, *words, **more)
+        _, err = process.communicate(timeout=60 * SLACK)
+        assert process.returncode == 0, err
+        ids = [json.loads(line)["id"] for line in out.read_text().splitlines()]
+        assert len(ids) == 60 == len(set(ids))
+        # Killed, it takes its Redis with it: what was in flight (4 calls) is asked again.
+        assert 60 <= sim.stats()["requests"] <= 64
+
+
+@needs_free_port
+def test_without_a_key_it_says_what_to_do(tmp_path, prompts):
+    process = start(tmp_path, prompts, "--text", "-o", tmp_path / "out")
+    _, err = process.communicate(timeout=20 * SLACK)
+    assert process.returncode == USAGE
+    assert "ANTHROPIC_API_KEY" in err and "--simulate" in err and children(tmp_path) == {}
+
+
+def test_a_redis_that_was_named_and_is_not_there_is_not_replaced(tmp_path, prompts):
+    process = start(tmp_path, prompts, "--text", "-o", tmp_path / "out",
+                    PENSTOCK_REDIS_URL="redis://127.0.0.1:1", ANTHROPIC_API_KEY=KEY)
+    _, err = process.communicate(timeout=20 * SLACK)
+    assert process.returncode == 3 and "127.0.0.1:1" in err
+    assert not (tmp_path / ".local").exists()

@@ -1,0 +1,436 @@
+#include "worker/cli/private.h"
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum {
+    PATH_MAX_BYTES = 1024,
+    REDIS_READY_MS = 60000, // it may have a large file to load
+    SIM_READY_MS = 5000,
+    DRAIN_MS = 5000,
+    LEASE_MS = 5000,
+    STEP_MS = 10,
+    KEY_FD = 3, // where a worker finds its key
+    LOCK_MS = 5000,
+    WORDS_MAX = 24,
+};
+
+enum child { CHILD_REDIS, CHILD_WORKER, CHILD_SIM, CHILDREN };
+static const char *const child_names[] = {"redis-server", "penstock-worker", "penstock-sim"};
+
+struct private
+{
+    struct cli *cli;
+    pid_t pids[CHILDREN];       // 0 = not running
+    char state[PATH_MAX_BYTES]; // the user's folder for it
+    char run_dir[64]; // of the socket, where state is too long a path for one; "" = not made
+    char socket[120];
+    char url[136], base_url[136], programs[PATH_MAX_BYTES];
+    char why[PATH_MAX_BYTES + 128];
+    int lock;
+};
+
+static void nap(void)
+{
+    struct timespec t = {0, STEP_MS * 1000000};
+    nanosleep(&t, NULL);
+}
+
+static int make_dirs(char *path)
+{
+    for (char *at = path + 1; (at = strchr(at, '/')) != NULL; at++) {
+        *at = '\0';
+        int failed = mkdir(path, 0700) && errno != EEXIST;
+        *at = '/';
+        if (failed)
+            return ERR_IO;
+    }
+    return mkdir(path, 0700) && errno != EEXIST ? ERR_IO : 0;
+}
+
+// lock_soon waits a little: a redis-server whose run was killed holds the lock until it has ended.
+static bool lock_soon(int fd)
+{
+    for (int steps = LOCK_MS / STEP_MS; steps > 0; steps--) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        nap();
+    }
+    return false;
+}
+
+// place_socket: a socket's path is at most 107 bytes long.
+static int place_socket(struct private *p)
+{
+    if (strlen(p->state) < 90) {
+        snprintf(p->socket, sizeof p->socket, "%.100s/redis.sock", p->state);
+    } else {
+        snprintf(p->run_dir, sizeof p->run_dir, "/tmp/penstock-XXXXXX");
+        if (!mkdtemp(p->run_dir)) {
+            p->run_dir[0] = '\0';
+            return cli_fail(p->cli, EXIT_USAGE, "/tmp: %s", strerror(errno));
+        }
+        snprintf(p->socket, sizeof p->socket, "%s/redis.sock", p->run_dir);
+    }
+    snprintf(p->url, sizeof p->url, "unix://%s", p->socket);
+    return 0;
+}
+
+// find_folders: answers of the simulator must never be taken for the API's, so they live apart.
+static int find_folders(struct private *p, bool simulate)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    bool own = state && state[0] == '/';
+    if (!own && !(home && home[0] == '/'))
+        return cli_fail(p->cli, EXIT_USAGE,
+                        "no HOME to keep state in; name a Redis with --redis-url");
+    snprintf(p->state, sizeof p->state, "%s%s/penstock/%s", own ? state : home,
+             own ? "" : "/.local/state", simulate ? "simulated" : "default");
+    if (make_dirs(p->state))
+        return cli_fail(p->cli, EXIT_USAGE, "%s: %s", p->state, strerror(errno));
+    char file[PATH_MAX_BYTES + 8];
+    snprintf(file, sizeof file, "%s/lock", p->state);
+    p->lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (p->lock < 0 || !lock_soon(p->lock))
+        return cli_fail(
+            p->cli, EXIT_USAGE,
+            "another penstock run uses the private Redis in %s; wait for it, or start a "
+            "redis-server and a penstock-worker for both",
+            p->state);
+    ssize_t len = readlink("/proc/self/exe", p->programs, sizeof p->programs - 1);
+    char *slash = len > 0 ? memrchr(p->programs, '/', (size_t)len) : NULL;
+    *(slash ? slash : p->programs) = '\0';
+    return place_socket(p);
+}
+
+// --- children --------------------------------------------------------------------------------
+
+// child: what one is started with.
+struct start {
+    enum child which;
+    const char *path;
+    const char *argv[WORDS_MAX];
+    char **envp; // NULL = nothing but PATH and HOME
+    int out_fd;  // -1 = the log
+    int key_fd;  // to be its third; -1 = none
+};
+
+static void become(struct private *p, const struct start *s, pid_t parent)
+{
+    char log[PATH_MAX_BYTES + 32];
+    snprintf(log, sizeof log, "%s/%s.log", p->state, child_names[s->which]);
+    int log_fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600), none = open("/dev/null", O_RDWR);
+    setsid(); // Ctrl-C is for the one who is asked, not for all it has started
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent || log_fd < 0 || none < 0)
+        _exit(127);
+    dup2(none, STDIN_FILENO);
+    dup2(s->out_fd >= 0 ? s->out_fd : log_fd, STDOUT_FILENO);
+    dup2(log_fd, STDERR_FILENO);
+    if (s->key_fd >= 0 && s->key_fd != KEY_FD)
+        dup2(s->key_fd, KEY_FD);
+    else if (s->key_fd >= 0)
+        fcntl(KEY_FD, F_SETFD, 0);
+    for (int fd = s->key_fd >= 0 ? KEY_FD + 1 : KEY_FD; fd < 256; fd++)
+        close(fd);
+    sigset_t all;
+    sigemptyset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    execvpe(s->path, (char *const *)s->argv, s->envp);
+    _exit(127);
+}
+
+static int launch(struct private *p, const struct start *s)
+{
+    pid_t parent = getpid(), pid = fork();
+    if (pid < 0)
+        return cli_fail(p->cli, EXIT_USAGE, "%s: %s", s->path, strerror(errno));
+    if (pid == 0)
+        become(p, s, parent);
+    p->pids[s->which] = pid;
+    return 0;
+}
+
+static bool has_ended(struct private *p, enum child which)
+{
+    int status;
+    if (!p->pids[which] || waitpid(p->pids[which], &status, WNOHANG) != p->pids[which])
+        return false;
+    p->pids[which] = 0;
+    return true;
+}
+
+// last_words gives the last line of a child's log.
+static void last_words(struct private *p, enum child which)
+{
+    char log[PATH_MAX_BYTES + 32], text[400] = "";
+    snprintf(log, sizeof log, "%s/%s.log", p->state, child_names[which]);
+    FILE *f = fopen(log, "re");
+    while (f && fgets(text, sizeof text, f))
+        ;
+    if (f)
+        fclose(f);
+    text[strcspn(text, "\n")] = '\0';
+    snprintf(p->why, sizeof p->why, "the %s we had started has ended: %.300s (%.400s)",
+             child_names[which], text[0] ? text : "is it installed?", log);
+}
+
+const char *private_trouble(struct private *p)
+{
+    for (int i = 0; i < CHILDREN; i++)
+        if (has_ended(p, (enum child)i)) {
+            last_words(p, (enum child)i);
+            return p->why;
+        }
+    return NULL;
+}
+
+static const char *program(struct private *p, enum child which, char *ret, size_t room)
+{
+    snprintf(ret, room, "%s/%s", p->programs, child_names[which]);
+    return access(ret, X_OK) == 0 ? ret : child_names[which];
+}
+
+// --- the environment of a worker -------------------------------------------------------------
+
+struct env {
+    char *at[256];
+    size_t count;
+};
+
+static void env_add(struct env *e, const char *fmt, ...) PRINTF(2, 3);
+static void env_add(struct env *e, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    if (e->count + 1 < ARRAY_LEN(e->at) && vasprintf(&e->at[e->count], fmt, args) >= 0)
+        e->at[++e->count] = NULL;
+    va_end(args);
+}
+
+static bool is_ours_to_set(const char *var)
+{
+    static const char *const names[] = {
+        "PENSTOCK_REDIS_URL=",  "PENSTOCK_QUEUES=",   "PENSTOCK_HTTP=",
+        "ANTHROPIC_BASE_URL=",  "ANTHROPIC_API_KEY=", "ANTHROPIC_API_KEY_FILE=",
+        "PENSTOCK_HTTP_TOKEN=", "PENSTOCK_DRAIN_MS="};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strncmp(var, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+static void env_fini(struct env *e)
+{
+    while (e->count)
+        free(e->at[--e->count]);
+}
+
+// make_env: the settings of the user, less what is secret and what is ours to set.
+static void make_env(struct private *p, bool has_key, struct env *e)
+{
+    const struct conf *conf = &p->cli->conf;
+    *e = (struct env){0};
+    for (char **v = environ; *v; v++)
+        if (strncmp(*v, "PENSTOCK_", 9) == 0 || strncmp(*v, "ANTHROPIC_", 10) == 0) {
+            if (!is_ours_to_set(*v))
+                env_add(e, "%s", *v);
+        } else if (strncmp(*v, "PATH=", 5) == 0 || strncmp(*v, "HOME=", 5) == 0 ||
+                   strncmp(*v, "TMPDIR=", 7) == 0 || strncmp(*v, "LD_LIBRARY_PATH=", 16) == 0 ||
+                   strstr(*v, "SAN_OPTIONS=")) {
+            env_add(e, "%s", *v);
+        }
+    env_add(e, "PENSTOCK_REDIS_URL=%s", p->url);
+    env_add(e, "PENSTOCK_QUEUES=%s", p->cli->queue);
+    env_add(e, "PENSTOCK_PREFIX=%s", conf->prefix);
+    env_add(e, "PENSTOCK_HTTP=off");
+    env_add(e, "PENSTOCK_DRAIN_MS=%d", DRAIN_MS);
+    if (!getenv(
+            "PENSTOCK_LEASE_MS")) // nobody else is there: after a kill, wait no longer than this
+        env_add(e, "PENSTOCK_LEASE_MS=%d", LEASE_MS);
+    env_add(e, "PENSTOCK_MODEL=%s", conf->model);
+    env_add(e, "PENSTOCK_MAX_TOKENS=%lld", (long long)conf->max_tokens);
+    env_add(e, "ANTHROPIC_BASE_URL=%s", p->base_url[0] ? p->base_url : conf->base_url);
+    if (has_key)
+        env_add(e, "ANTHROPIC_API_KEY_FILE=/dev/fd/%d", KEY_FD);
+    else if (conf->api_key_file && !p->base_url[0])
+        env_add(e, "ANTHROPIC_API_KEY_FILE=%s", conf->api_key_file);
+}
+
+// --- one after the other ---------------------------------------------------------------------
+
+static int start_redis(struct private *p)
+{
+    static char *nothing[] = {NULL};
+    struct start s = {.which = CHILD_REDIS,
+                      .path = "redis-server",
+                      .argv = {"redis-server", "--port",           "0",   "--unixsocket",
+                               p->socket,      "--unixsocketperm", "700", "--dir",
+                               p->state,       "--appendonly",     "yes", "--appendfsync",
+                               "everysec",     "--save",           "",    "--maxmemory-policy",
+                               "noeviction",   "--daemonize",      "no",  NULL},
+                      .envp = nothing,
+                      .out_fd = -1,
+                      .key_fd = p->lock}; // the data is in use until Redis has ended
+    int code = launch(p, &s);
+    p->cli->conf.redis_url = p->url;
+    uint64_t until_ms = clock_mono_ms() + REDIS_READY_MS;
+    while (!code) {
+        char why[SYNC_WHY_MAX];
+        if (access(p->socket, F_OK) == 0 &&
+            sync_open(&p->cli->conf, &p->cli->redis, why, sizeof why) == 0)
+            return 0;
+        if (private_trouble(p))
+            return cli_fail(p->cli, EXIT_NO_REDIS, "%s", p->why);
+        if (clock_mono_ms() > until_ms)
+            return cli_fail(p->cli, EXIT_NO_REDIS, "the private redis-server does not get ready");
+        nap();
+    }
+    return code;
+}
+
+// read_url waits for the line in which the simulator says where it listens.
+static int read_url(struct private *p, int fd)
+{
+    char text[2048];
+    size_t len = 0;
+    uint64_t until_ms = clock_mono_ms() + SIM_READY_MS;
+    while (len + 1 < sizeof text && clock_mono_ms() < until_ms) {
+        ssize_t n = read(fd, text + len, sizeof text - 1 - len);
+        if (n <= 0)
+            break;
+        len += (size_t)n;
+        text[len] = '\0';
+        char *at = strstr(text, "listening on "), *end = at ? strchr(at, '\n') : NULL;
+        if (!end)
+            continue;
+        snprintf(p->base_url, sizeof p->base_url, "%.*s", (int)(end - at) - 13, at + 13);
+        return 0;
+    }
+    return cli_fail(p->cli, EXIT_USAGE,
+                    "penstock-sim did not start; is it installed beside penstock?");
+}
+
+static int start_sim(struct private *p)
+{
+    char path[PATH_MAX_BYTES + 32];
+    static char *nothing[] = {NULL};
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC))
+        return cli_fail(p->cli, EXIT_USAGE, "%s", strerror(errno));
+    struct start s = {.which = CHILD_SIM,
+                      .path = program(p, CHILD_SIM, path, sizeof path),
+                      .argv = {"penstock-sim", "--listen", "127.0.0.1:0", "--quiet", "--rpm",
+                               "4000", "--latency", "lognormal:450:0.7:100:3000", NULL},
+                      .envp = nothing,
+                      .out_fd = ends[1],
+                      .key_fd = -1};
+    int code = launch(p, &s);
+    close(ends[1]);
+    if (!code)
+        code = read_url(p, ends[0]);
+    close(ends[0]);
+    return code;
+}
+
+static int start_worker(struct private *p)
+{
+    char path[PATH_MAX_BYTES + 32];
+    struct env env;
+    int ends[2] = {-1, -1};
+    const char *key = p->base_url[0] ? "simulated" : p->cli->conf.api_key;
+    bool has_key = key && key[0] && (p->base_url[0] || !p->cli->conf.api_key_file);
+    if (has_key &&
+        (pipe2(ends, O_CLOEXEC) || write(ends[1], key, strlen(key)) != (ssize_t)strlen(key)))
+        return cli_fail(p->cli, EXIT_USAGE, "%s", strerror(errno));
+    make_env(p, has_key, &env);
+    struct start s = {.which = CHILD_WORKER,
+                      .path = program(p, CHILD_WORKER, path, sizeof path),
+                      .argv = {"penstock-worker", NULL},
+                      .envp = env.at,
+                      .out_fd = -1,
+                      .key_fd = ends[0]};
+    if (has_key)
+        close(ends[1]);
+    int code = launch(p, &s);
+    if (has_key)
+        close(ends[0]);
+    env_fini(&env);
+    return code;
+}
+
+static bool lacks_key(const struct cli *c)
+{
+    return !(c->conf.api_key && c->conf.api_key[0]) && !c->conf.api_key_file &&
+           strstr(c->conf.base_url, "api.anthropic.com");
+}
+
+int private_start(struct cli *c, bool simulate, struct private **ret)
+{
+    struct private *p = calloc(1, sizeof *p);
+    if (!p)
+        return cli_fail(c, EXIT_USAGE, "out of memory");
+    p->cli = c;
+    p->lock = -1;
+    *ret = p;
+    if (!simulate && lacks_key(c))
+        return cli_fail(
+            c, EXIT_USAGE,
+            "no Redis is named and none is on this machine, so a worker of our own would "
+            "do the calls; for that set ANTHROPIC_API_KEY, or try --simulate");
+    int code = find_folders(p, simulate);
+    if (!code && simulate)
+        code = start_sim(p);
+    if (!code)
+        code = start_redis(p);
+    if (!code)
+        code = start_worker(p);
+    return code;
+}
+
+static void end_child(struct private *p, enum child which, int64_t patience_ms)
+{
+    uint64_t again_ms = clock_mono_ms() + (uint64_t)patience_ms;
+    if (!p->pids[which])
+        return;
+    kill(p->pids[which], SIGTERM);
+    while (!has_ended(p, which)) {
+        if (again_ms && clock_mono_ms() > again_ms) {
+            kill(p->pids[which], SIGTERM); // a worker hands back what it holds
+            again_ms = 0;
+        }
+        nap();
+    }
+}
+
+void private_stop(struct private *p)
+{
+    if (!p)
+        return;
+    end_child(p, CHILD_WORKER, DRAIN_MS);
+    end_child(p, CHILD_REDIS, DRAIN_MS);
+    end_child(p, CHILD_SIM, DRAIN_MS);
+    if (p->socket[0])
+        unlink(p->socket);
+    if (p->run_dir[0])
+        rmdir(p->run_dir);
+    if (p->lock >= 0)
+        close(p->lock);
+    free(p);
+}
