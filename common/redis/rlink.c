@@ -333,7 +333,8 @@ int rlink_call(struct rlink *l, int argc, const char **argv, const size_t *lens,
     assert(l->state != RLINK_CLOSED && argc > 0 && cb);
     if (l->state != RLINK_UP)
         return ERR_LINK_DOWN;
-    struct rcall what = {.cb = cb, .arg = arg, .sent_ms = uv_now(l->loop)};
+    // Not the loop's time, which stands still while a long callback runs.
+    struct rcall what = {.cb = cb, .arg = arg, .sent_ms = uv_hrtime() / 1000000};
     what.patience_ms = patience_ms > 0 ? patience_ms : l->patience_ms;
     struct rcall *call;
     int err = rcalls_add(&l->calls, &what, &call);
