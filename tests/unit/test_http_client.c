@@ -300,6 +300,40 @@ static void beyond_a_shard_and_back(void **state)
     httptry_fini(&t);
 }
 
+// The first hundred connections end with their answers, so that the first shard has none left.
+static struct httpd_reply early_ones_end(const struct httpd_request *r, void *arg)
+{
+    bool ends = r->connection < 100;
+    return (struct httpd_reply){
+        .delay_ms = *(int *)arg,
+        .bytes = span_of(ends ? "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+                              : "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        .then = ends ? HTTPD_CLOSE : HTTPD_KEEP,
+    };
+}
+
+static void warm_ones_go_first(void **state)
+{
+    (void)state;
+    struct httptry t;
+    struct got got[150] = {0}, last = {0};
+    int delay_ms = HTTPD_HELD;
+    httptry_init(&t, early_ones_end, &delay_ms);
+    httptry_open(&t);
+    send_many(&t, got, 150);
+    httptry_wait(&t, httpd_requests(t.server) == 150, WAIT_MS);
+    httpd_release(t.server);
+    httptry_wait(&t, t.answered == 150 && httpd_open(t.server) == 50, WAIT_MS);
+    delay_ms = 0;
+    httptry_do(&t, &last, "{}");
+    assert_int_equal(last.error, 0);
+    assert_int_equal(httpd_connections(t.server), 150);
+    got_free(&last);
+    for (int i = 0; i < 150; i++)
+        got_free(&got[i]);
+    httptry_fini(&t);
+}
+
 static void send_again(struct got *g)
 {
     struct httptry *t = g->try;
@@ -482,6 +516,7 @@ int main(void)
         TAP("fifty calls at once each get their own answer", each_gets_its_own),
         TAP("beyond calls_max calls wait for a connection", beyond_calls_max_they_wait),
         TAP("hundreds run at once, and later ones use warm connections", beyond_a_shard_and_back),
+        TAP("a warm connection is used before one is opened", warm_ones_go_first),
         TAP("callbacks may submit", callbacks_may_submit),
         TAP("URLs and headers that make no sense are refused", odd_targets_are_refused),
         TAP("options that make no sense are refused", options_are_checked),

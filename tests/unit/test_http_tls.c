@@ -126,20 +126,23 @@ static void without_http2_one_each(void **state)
     front_fini(&f);
 }
 
+// Eight streams a connection: 80 calls need ten. Where it is known that the server has HTTP/2, each
+// connection is waited for before another is opened.
 static void narrow_server_gets_more_connections(void **state)
 {
     (void)state;
     struct got got[80] = {0};
     struct front f;
-    front_init(&f, HTTPD_HELD);
+    front_init(&f, 0);
     front_open(&f, NGINXD_NARROW, "127.0.0.1");
+    send_many(&f, got, 1);
+    assert_int_equal(finish_many(&f, got, 1, "HTTP/2.0"), 1);
+    delay_ms = HTTPD_HELD;
     send_many(&f, got, 80);
-    all_at_once(&f);
-    assert_true(finish_many(&f, got, 80, "HTTP/2.0") <= 80);
-    delay_ms = 100;
-    send_many(&f, got, 80);
+    httptry_wait(&f.t, httpd_requests(f.t.server) == 81, WAIT_MS);
+    httpd_release(f.t.server);
     int connections = finish_many(&f, got, 80, "HTTP/2.0");
-    assert_true(connections >= 10 && connections <= 20);
+    assert_true(connections >= 10 && connections <= 12);
     front_fini(&f);
 }
 
