@@ -19,11 +19,17 @@ enum { ARGS_MAX = 64, START_TRIES_MAX = 5, READY_MS_MAX = 20000, STEP_MS = 3 };
 
 struct redisd {
     const char *const *extra_args;
-    pid_t pid; // 0 while it does not run
+    struct redisd *next; // of those not yet stopped
+    pid_t pid;           // 0 while it does not run
     int port;
     bool sentinel;
     char dir[64], sock[96], url[64], unix_url[112], conf[96];
 };
+
+// A test that fails does not reach its redisd_stop: what is left in this list is stopped at exit,
+// by the process that began it (a child that exits must not).
+static struct redisd *unstopped;
+static pid_t owner;
 
 static void die(const char *what)
 {
@@ -156,12 +162,23 @@ static void write_sentinel_conf(const struct redisd *d, const char *master_name,
     fclose(f);
 }
 
+static void stop_all(void)
+{
+    while (unstopped && getpid() == owner)
+        redisd_stop(unstopped);
+}
+
 static struct redisd *new_server(const char *const *extra_args)
 {
     struct redisd *d = calloc(1, sizeof *d);
     if (!d)
         die("no memory");
+    if (!owner)
+        atexit(stop_all);
+    owner = getpid();
     d->extra_args = extra_args;
+    d->next = unstopped;
+    unstopped = d;
     snprintf(d->dir, sizeof d->dir, "/tmp/penstock-redisd-XXXXXX");
     if (!mkdtemp(d->dir))
         die("no temporary folder");
@@ -235,8 +252,12 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 
 void redisd_stop(struct redisd *d)
 {
+    struct redisd **at = &unstopped;
     if (!d)
         return;
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
     redisd_kill(d);
     nftw(d->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     free(d);
