@@ -4,7 +4,6 @@
 #include "common/base/err.h"
 #include "tests/support/httptry.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -417,56 +416,6 @@ static void target_lives_while_needed(void **state)
     httptry_fini(&t);
 }
 
-static int count_threads(void)
-{
-    int count = -2; // . and ..
-    DIR *dir = opendir("/proc/self/task");
-    while (dir && readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
-}
-
-static void a_name_is_looked_up_once(void **state)
-{
-    (void)state;
-    struct httptry t;
-    struct got got[MANY] = {0};
-    int delay_ms = 100, before = count_threads();
-    httptry_init(&t, echo, &delay_ms);
-    snprintf(t.url, sizeof t.url, "http://localhost:%d/", httpd_port(t.server));
-    httptry_open_at(&t, t.url, NULL);
-    send_many(&t, got, MANY);
-    assert_true(count_threads() <= before + 3); // all wait for the one
-    httptry_wait(&t, httpd_requests(t.server) > 0, WAIT_MS);
-    assert_true(count_threads() <= before + 3);
-    check_many(&t, got, MANY);
-    httptry_fini(&t);
-}
-
-static void unknown_names_fail_those_who_wait(void **state)
-{
-    (void)state;
-    struct httptry t;
-    struct got got[5] = {0};
-    char url[128] = "http://";
-    memset(url + 7, 'x', 70); // longer than a label may be: fails without asking anybody
-    memcpy(url + 77, ".example/", 10);
-    httptry_init(&t, NULL, NULL);
-    httptry_open_at(&t, url, NULL);
-    for (int round = 0; round < 2; round++) {
-        for (int i = 0; i < 5; i++)
-            httptry_send(&t, &got[i], "{}");
-        httptry_wait(&t, t.answered == t.accepted, WAIT_MS);
-        for (int i = 0; i < 5; i++) {
-            assert_int_equal(got[i].error, ERR_CONNECT);
-            assert_memory_equal(got[i].error_text, "could not resolve host xxxx", 27);
-            got_free(&got[i]);
-        }
-    }
-    httptry_fini(&t);
-}
-
 static void only_our_proxy_counts(void **state)
 {
     (void)state;
@@ -521,8 +470,6 @@ int main(void)
         TAP("URLs and headers that make no sense are refused", odd_targets_are_refused),
         TAP("options that make no sense are refused", options_are_checked),
         TAP("a target lives until its last call has ended", target_lives_while_needed),
-        TAP("a name is looked up once, whatever waits for it", a_name_is_looked_up_once),
-        TAP("an unknown name fails those who wait for it", unknown_names_fail_those_who_wait),
         TAP("the environment's proxy is ignored, the option's is used", only_our_proxy_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
