@@ -15,6 +15,18 @@ size_t permit_free(const struct permits *p, uint64_t now_ms)
     return p->count > p->promised ? p->count - p->promised : 0;
 }
 
+uint64_t permit_claim_at(const struct permits *p, uint64_t now_ms)
+{
+    if (p->any_until_ms > now_ms)
+        return now_ms;
+    if (p->count <= p->promised)
+        return UINT64_MAX;
+    if (p->count - p->promised >= CLAIM_ENOUGH)
+        return now_ms;
+    uint64_t start_ms = p->grants[(p->first + p->promised) % GRANTS_MAX].start_ms;
+    return start_ms > now_ms + CLAIM_BEFORE_MS ? start_ms - CLAIM_BEFORE_MS : now_ms;
+}
+
 static void add_num(struct args *args, double n)
 {
     args_add_int(args, llround(n));

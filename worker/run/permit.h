@@ -10,7 +10,13 @@ struct attempt;
 struct usage;
 struct pool;
 
-enum { GRANTS_MAX = 128, GRANT_KEPT_MS = 1000, REPORT_AFTER_MS = 200 };
+enum {
+    GRANTS_MAX = 128,
+    GRANT_KEPT_MS = 1000,
+    REPORT_AFTER_MS = 200,
+    CLAIM_ENOUGH = 4,
+    CLAIM_BEFORE_MS = 30,
+};
 
 struct cost { // what a call is charged; tokens
     double input, output, most;
@@ -51,6 +57,9 @@ struct permits {
 };
 
 size_t permit_free(const struct permits *p, uint64_t now_ms); // starts not promised to anyone
+// permit_claim_at says when to claim jobs for them: once there are a few, or the first one's time
+// is near. Claiming for each as it is granted would cost Redis twice the commands.
+uint64_t permit_claim_at(const struct permits *p, uint64_t now_ms);
 // permit_args adds the arguments of a round that wishes for `want` starts of a mean cost, and takes
 // the report along.
 void permit_args(struct permits *p, struct args *args, int64_t want, struct cost mean,

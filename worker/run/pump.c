@@ -29,7 +29,7 @@ static size_t starts_allowed(struct wqueue *q, size_t room, uint64_t now_ms, str
             shut = true;
             left = 0;
         }
-        if (left > most) {
+        if (left > most && permit_claim_at(&p->permits, now_ms) <= now_ms) {
             most = left;
             *ret_pool = p;
         }
@@ -149,8 +149,12 @@ static uint64_t queue_wakes(const struct wqueue *q, uint64_t now_ms)
         uint64_t gather = q->claimed_at_ms + GATHER_MS;
         if (gather > now_ms)
             at = earlier(at, gather);
-        for (size_t i = 0; i < POOLS_OF_QUEUE && q->pools[i]; i++)
+        for (size_t i = 0; i < POOLS_OF_QUEUE && q->pools[i]; i++) {
+            uint64_t claim = permit_claim_at(&q->pools[i]->permits, now_ms);
             at = earlier(at, gate_wakes(q->pools[i], true));
+            if (claim > now_ms)
+                at = earlier(at, claim);
+        }
     }
     return at;
 }
