@@ -75,7 +75,8 @@ def test_a_scripts_head_says_what_it_keeps_or_what_a_repeat_does(name):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_only_a_claim_is_refused_without_memory(name):
     first = source(name).split("\n", 1)[0]
-    assert first == ("#!lua" if name == "claim" else "#!lua flags=allow-oom")
+    flags = {"claim": "", "look": " flags=no-writes"}
+    assert first == "#!lua" + flags.get(name, " flags=allow-oom")
 
 
 def test_scripts_touch_only_keys_of_their_queue(q1):
