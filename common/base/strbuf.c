@@ -32,14 +32,14 @@ int strbuf_reserve(struct strbuf *b, size_t more)
 {
     if (b->err)
         return b->err;
+    if (more < b->room - b->len) // one byte is for the NUL
+        return 0;
     if (more > b->ceiling || b->len > b->ceiling - more)
         return b->err = ERR_TOO_BIG;
     size_t need = b->len + more + 1;
     if (need <= b->room)
         return 0;
-    size_t room = b->room ? b->room : 64;
-    while (room < need)
-        room += room / 2 + 64;
+    size_t room = MAX(need, b->room + b->room / 2 + 64);
     room = MIN(room, b->ceiling + 1);
     char *at = realloc(b->at, room);
     if (!at)

@@ -89,12 +89,19 @@ void args_add_str(struct args *a, const char *s)
 
 void args_add_int(struct args *a, int64_t n)
 {
-    char *at = a->digits + a->digits_used;
-    size_t room = sizeof a->digits - a->digits_used;
-    int len = snprintf(at, room, "%lld", (long long)n);
-    assert(len > 0 && (size_t)len < room);
-    a->digits_used += (size_t)len;
-    args_add(a, (struct span){at, (size_t)len});
+    char text[24], *end = text + sizeof text, *at = end; // by hand: a job takes some twenty numbers
+    uint64_t left = n < 0 ? (uint64_t)0 - (uint64_t)n : (uint64_t)n;
+    do
+        *--at = (char)('0' + left % 10);
+    while (left /= 10);
+    if (n < 0)
+        *--at = '-';
+    size_t len = (size_t)(end - at);
+    char *to = a->digits + a->digits_used;
+    assert(len <= sizeof a->digits - a->digits_used);
+    memcpy(to, at, len);
+    a->digits_used += len;
+    args_add(a, (struct span){to, len});
 }
 
 // wrap: stands between a call and its caller, to see a NOSCRIPT go by. One a call.

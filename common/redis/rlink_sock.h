@@ -4,6 +4,7 @@
 #define PENSTOCK_REDIS_RLINK_SOCK_H
 
 #include "common/base/attrs.h"
+#include "common/base/strbuf.h"
 
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
@@ -20,15 +21,16 @@ struct rsock {
     struct rlink *link;
     redisAsyncContext *ctx; // NULL once hiredis has freed it
     uv_poll_t poll;
-    int mask;           // what poll waits for now
-    bool connected;     // the socket itself; a greeting or a TLS handshake may be under way
-    bool busy;          // hiredis is on the stack
-    bool doomed;        // let go while busy: to be freed as soon as hiredis has returned
-    bool queueing;      // a command is being added, so hiredis' wish to write may wait for "soon"
-    bool flush_due;     // something was queued since the last write
-    bool stuck;         // the kernel's buffer was full: the next room in it is a sign of life
-    size_t pending;     // answers due
-    struct ssl_st *tls; // owned by hiredis; NULL without TLS
+    int mask;       // what poll waits for now
+    bool connected; // the socket itself; a greeting or a TLS handshake may be under way
+    bool busy;      // hiredis is on the stack
+    bool doomed;    // let go while busy: to be freed as soon as hiredis has returned
+    bool queueing;  // a command is being added, so hiredis' wish to write may wait for "soon"
+    bool flush_due; // something was queued since the last write
+    bool stuck;     // the kernel's buffer was full: the next room in it is a sign of life
+    size_t pending; // answers due
+    struct strbuf command; // the one being queued
+    struct ssl_st *tls;    // owned by hiredis; NULL without TLS
 };
 
 // rsock_open connects to a literal address, or to a unix socket where port is 0. ERR_CONNECT or

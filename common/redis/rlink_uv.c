@@ -24,6 +24,8 @@
 // TCP keepalive finds a dead host under a link with nothing outstanding: 15 s idle, 3 probes.
 enum { KEEPALIVE_IDLE_S = 15, KEEPALIVE_STEP_S = 5, KEEPALIVE_PROBES = 3 };
 
+enum { COMMAND_KEPT_BYTES = 128 * 1024 }; // a larger buffer for commands is freed after its use
+
 static void on_poll(uv_poll_t *h, int status, int events);
 
 static void set_mask(struct rsock *s, int mask)
@@ -70,6 +72,7 @@ static void on_poll_closed(uv_handle_t *h)
 {
     struct rsock *s = h->data;
     struct rlink *l = s->link;
+    strbuf_fini(&s->command);
     free(s);
     rlink_handle_closed(l);
 }
@@ -181,6 +184,7 @@ static struct rsock *adopt(struct rlink *l, redisAsyncContext *ctx)
         free(s);
         return NULL;
     }
+    strbuf_init(&s->command, (size_t)RSOCK_BACKLOG_BYTES_MAX * 2);
     s->link = l;
     s->ctx = ctx;
     s->poll.data = s;
@@ -241,6 +245,43 @@ static bool fits(const struct rsock *s, int argc, const size_t *lens)
     return room > 0;
 }
 
+static char *put_count(char *to, char mark, size_t n)
+{
+    char digits[24], *at = digits + sizeof digits;
+    do
+        *--at = (char)('0' + n % 10);
+    while (n /= 10);
+    size_t len = (size_t)(digits + sizeof digits - at);
+    *to++ = mark;
+    memcpy(to, at, len);
+    memcpy(to + len, "\r\n", 2);
+    return to + len + 2;
+}
+
+// write_command puts a command into s->command as Redis reads it. hiredis does that too, but char
+// by char: it was a tenth of all instructions that a job cost.
+static int write_command(struct rsock *s, int argc, const char **argv, const size_t *lens)
+{
+    enum { FRAME_BYTES = 32 }; // of an argument: its length, two line ends
+    size_t need = FRAME_BYTES;
+    for (int i = 0; i < argc; i++)
+        need += FRAME_BYTES + (lens ? lens[i] : strlen(argv[i]));
+    strbuf_clear(&s->command);
+    int err = strbuf_reserve(&s->command, need);
+    if (err)
+        return err;
+    char *to = put_count(s->command.at, '*', (size_t)argc);
+    for (int i = 0; i < argc; i++) {
+        size_t len = lens ? lens[i] : strlen(argv[i]);
+        to = put_count(to, '$', len);
+        memcpy(to, argv[i], len);
+        memcpy(to + len, "\r\n", 2);
+        to += len + 2;
+    }
+    s->command.len = (size_t)(to - s->command.at);
+    return 0;
+}
+
 int rsock_send(struct rsock *s, redisCallbackFn *fn, void *arg, int argc, const char **argv,
                const size_t *lens)
 {
@@ -248,9 +289,14 @@ int rsock_send(struct rsock *s, redisCallbackFn *fn, void *arg, int argc, const 
         return ERR_LINK_DOWN;
     if (!fits(s, argc, lens))
         return ERR_TOO_BIG;
+    int err = write_command(s, argc, argv, lens);
+    if (err)
+        return err;
     s->queueing = true;
-    int status = redisAsyncCommandArgv(s->ctx, fn, arg, argc, argv, lens);
+    int status = redisAsyncFormattedCommand(s->ctx, fn, arg, s->command.at, s->command.len);
     s->queueing = false;
+    if (s->command.room > COMMAND_KEPT_BYTES)
+        strbuf_fini(&s->command);
     s->pending += status == REDIS_OK;
     return status == REDIS_OK ? 0 : ERR_LINK_DOWN;
 }

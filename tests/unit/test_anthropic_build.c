@@ -163,8 +163,7 @@ static void headers_are(const char *key, const char *auth, const char *want)
     strbuf_fini(&out);
 }
 
-#define REST                                                                                       \
-    "anthropic-version: 2023-06-01\ncontent-type: application/json\naccept: application/json\n"
+#define REST "anthropic-version: 2023-06-01\ncontent-type: application/json\n"
 
 static void the_key_goes_into_the_header_that_the_setting_names(void **state)
 {

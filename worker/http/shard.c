@@ -24,7 +24,6 @@ static bool setup_request(CURL *easy, const struct http_target *t)
     SET(CURLOPT_CURLU, t->url);
     SET(CURLOPT_HTTPHEADER, t->headers);
     SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); // secrets are not for a proxy
-    SET(CURLOPT_USERAGENT, "penstock/" PENSTOCK_VERSION);
     SET(CURLOPT_POST, 1L);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");

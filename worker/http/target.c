@@ -160,10 +160,17 @@ static bool is_header(const char *line)
 
 static int copy_headers(struct http_target *t, const char *const *headers)
 {
-    // Without it libcurl asks for leave before it sends a body over 1 MiB, and waits for a second.
-    t->headers = curl_slist_append(NULL, "Expect:");
-    if (!t->headers)
-        return ERR_NOMEM;
+    // libcurl writes heads char by char, so each one that says nothing costs: its Accept is left
+    // out, and the User-Agent is here since CURLOPT_USERAGENT's is written twice. Without Expect it
+    // asks for leave before it sends a body over 1 MiB, and waits for a second.
+    static const char *const always[] = {
+        "Expect:", "Accept:", "User-Agent: penstock/" PENSTOCK_VERSION};
+    for (size_t i = 0; i < ARRAY_LEN(always); i++) {
+        struct curl_slist *more = curl_slist_append(t->headers, always[i]);
+        if (!more)
+            return ERR_NOMEM; // target_fini frees what there is
+        t->headers = more;
+    }
     for (; headers && *headers; headers++) {
         if (!is_header(*headers))
             return ERR_BAD_CONF;

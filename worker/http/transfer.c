@@ -16,8 +16,8 @@
 enum {
     RESEND_MS = 1000,
     HEAD_BYTES_HOSTILE = 256 * 1024, // of an answer's head in all, interim ones included
-    HEAD_ROOM_BYTES = 512,
-    BODY_ROOM_BYTES = 64 * 1024, // a Content-Length is believed up to here
+    HEAD_ROOM_BYTES = 960,           // the API's has about 25 lines; below what malloc has at hand
+    BODY_ROOM_BYTES = 64 * 1024,     // a Content-Length is believed up to here
 };
 
 static const char resend_refused[] = "the connection closed before any answer came";

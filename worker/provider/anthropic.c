@@ -34,7 +34,6 @@ static void write_headers(const char *key, const char *version, const char *auth
         add_line(ret, strcmp(auth, "bearer") == 0 ? "authorization: Bearer " : "x-api-key: ", key);
     add_line(ret, "anthropic-version: ", version);
     add_line(ret, "content-type: ", "application/json");
-    add_line(ret, "accept: ", "application/json");
 }
 
 // ---- build
@@ -115,7 +114,10 @@ static int build_body(const struct job *j, const struct model_defaults *d, struc
 #define XX(name) fields += j->name.len;
     JOB_API_MAP(XX)
 #undef XX
-    int err = strbuf_reserve(ret, j->content.len + fields);
+    enum { FRAME_BYTES = 128 }; // names, brackets, max_tokens
+    size_t model = MAX(j->model.len, strlen(d->model));
+    size_t need = j->content.len + fields + model + FRAME_BYTES;
+    int err = strbuf_reserve(ret, MIN(need, ret->ceiling));
     if (err)
         return err;
     if (j->form == JOB_REQUEST)
@@ -199,6 +201,8 @@ static const char *read_text(struct scan_value content, struct strbuf *text)
     struct scan_value block;
     if (!content.raw.at || content.type != SCAN_ARRAY)
         return "the answer has no content";
+    (void)!strbuf_reserve(
+        text, MIN(content.raw.len, text->ceiling)); // enough for all; a failure shows at the end
     strbuf_add_char(text, '"');
     for (size_t pos = 0; scan_items(content, &pos, &block);) {
         struct scan_value got[ARRAY_LEN(wants)] = {0};

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { SPARE_MAX = 128 }; // attempts kept: they are too large for the allocator's quick lists
+
 const char *attempt_state_name(enum attempt_state s)
 {
     static const char *const names[] = {
@@ -23,13 +25,14 @@ static const unsigned may_go[ATTEMPT_STATES] = {
 
 struct attempt *attempt_new(struct run *r, struct wqueue *q)
 {
-    struct attempt *a = calloc(1, sizeof *a);
+    struct list_link *k = list_pop(&r->spare);
+    struct attempt *a = k ? CONTAINER_OF(k, struct attempt, in_state) : malloc(sizeof *a);
     if (!a)
         return NULL;
+    *a = (struct attempt){.state = ATTEMPT_CLAIMED};
     a->run = r;
     a->queue = q;
     a->expires_at = -1;
-    a->state = ATTEMPT_CLAIMED;
     list_append(&r->by_state[a->state], &a->in_state);
     return a;
 }
@@ -43,7 +46,10 @@ static void attempt_free(struct attempt *a)
     strbuf_fini(&a->end.result);
     free(a->fault);
     free(a->payload);
-    free(a);
+    if (a->run->spare.count < SPARE_MAX)
+        list_prepend(&a->run->spare, &a->in_state);
+    else
+        free(a);
 }
 
 void attempt_go(struct attempt *a, enum attempt_state next)

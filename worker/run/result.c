@@ -3,6 +3,8 @@
 #include "common/base/scan.h"
 #include "worker/run/run_int.h"
 
+#include <string.h>
+
 static void add_or_null(struct strbuf *b, const char *s)
 {
     strbuf_add_json_str(b, s && s[0] ? s : NULL);
@@ -21,20 +23,30 @@ static void add_usage(struct strbuf *b, const struct usage *u)
     strbuf_add_char(b, '}');
 }
 
-// add_cost writes nano-dollars as a decimal number without trailing zeros.
+void cost_text(int64_t nano, char ret[COST_BYTES])
+{
+    char text[COST_BYTES], *end = text + sizeof text,
+                           *at = end; // by hand: each job has two of them
+    int64_t whole = nano / 1000000000, part = nano % 1000000000;
+    for (int i = 0; i < 9; i++, part /= 10)
+        if (part % 10 || at < end)
+            *--at = (char)('0' + part % 10);
+    if (at < end)
+        *--at = '.';
+    do
+        *--at = (char)('0' + whole % 10);
+    while (whole /= 10);
+    memcpy(ret, at, (size_t)(end - at));
+    ret[end - at] = '\0';
+}
+
 static void add_cost(struct strbuf *b, int64_t nano)
 {
+    char text[COST_BYTES] = "null";
+    if (nano >= 0)
+        cost_text(nano, text);
     strbuf_add_str(b, ",\"cost_usd\":");
-    if (nano < 0) {
-        strbuf_add_str(b, "null");
-        return;
-    }
-    strbuf_add_fmt(b, "%lld.%09lld", (long long)(nano / 1000000000),
-                   (long long)(nano % 1000000000));
-    while (b->len && b->at[b->len - 1] == '0')
-        strbuf_cut(b, b->len - 1);
-    if (b->len && b->at[b->len - 1] == '.')
-        strbuf_cut(b, b->len - 1);
+    strbuf_add_str(b, text);
 }
 
 static void add_error(struct strbuf *b, enum failure f, const char *message, int status,
@@ -109,7 +121,15 @@ void result_write(const struct attempt *a, const char *status, enum failure f,
                   const struct outcome *o, int64_t cost_nano_usd, struct strbuf *b)
 {
     int64_t finished = f && !o ? run_now(a->run) : a->finished;
-    strbuf_add_fmt(b, "{\"id\":\"%s\",\"status\":\"%s\"", a->id, status);
+    enum { FRAME_BYTES = 640 }; // all that is neither the answer nor the producer's
+    size_t text = o && o->text ? o->text->len : 0;
+    (void)!strbuf_reserve(b,
+                          FRAME_BYTES + text + (o && !f ? o->response.len : 0) + a->job.meta.len);
+    strbuf_add_str(b, "{\"id\":\"");
+    strbuf_add_str(b, a->id);
+    strbuf_add_str(b, "\",\"status\":\"");
+    strbuf_add_str(b, status);
+    strbuf_add_char(b, '"');
     if (f) {
         strbuf_add_str(b, ",\"text\":null,\"stop_reason\":null,\"model\":");
         if (a->job.model.len)

@@ -311,6 +311,7 @@ int run_new(struct uv_loop_s *loop, const struct conf *conf, const char *worker_
     snprintf(r->worker, sizeof r->worker, "%s", worker_id);
     take_conf(r, conf);
     list_init(&r->pools);
+    list_init(&r->spare);
     for (int s = 0; s < ATTEMPT_STATES; s++)
         list_init(&r->by_state[s]);
     start_hooks(r);
@@ -404,6 +405,8 @@ static void free_all(struct run *r)
             free(CONTAINER_OF(list_pop(&r->queues[i].to_repeat), struct claim, link));
     while (!list_is_empty(&r->pools))
         gate_free(CONTAINER_OF(list_pop(&r->pools), struct pool, link));
+    while (!list_is_empty(&r->spare))
+        free(CONTAINER_OF(list_pop(&r->spare), struct attempt, in_state));
     free(r->queues);
 }
 

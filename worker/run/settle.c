@@ -140,18 +140,7 @@ static void add_tokens(struct args *args, const struct settlement *e)
     args_add_int(args, MAX(u->output, 0));
 }
 
-static void add_cost(struct args *args, int64_t nano, char *room, size_t size)
-{
-    if (nano <= 0) {
-        args_add_str(args, "0");
-        return;
-    }
-    snprintf(room, size, "%lld.%09lld", (long long)(nano / 1000000000),
-             (long long)(nano % 1000000000));
-    args_add_str(args, room);
-}
-
-static void add_settlement(struct args *args, const struct attempt *a, char *cost, size_t cost_room)
+static void add_settlement(struct args *args, const struct attempt *a, char cost[COST_BYTES])
 {
     const struct settlement *e = &a->end;
     args_add_str(args, a->id);
@@ -169,7 +158,8 @@ static void add_settlement(struct args *args, const struct attempt *a, char *cos
     args_add(args, a->fault ? a->fault->reply_to : a->job.reply_to);
     args_add(args, a->fault ? a->fault->run : a->job.run);
     add_tokens(args, e);
-    add_cost(args, e->cost_nano_usd, cost, cost_room);
+    cost_text(MAX(e->cost_nano_usd, 0), cost);
+    args_add_str(args, cost);
     args_add_str(args, e->cause ? e->cause : "");
 }
 
@@ -196,7 +186,7 @@ void settle_send(struct wqueue *q)
 {
     struct run *r = q->run;
     struct settle_batch *b = calloc(1, sizeof *b);
-    char cost[SETTLE_MAX][40];
+    char cost[SETTLE_MAX][COST_BYTES];
     if (!b)
         return;
     b->queue = q;
@@ -204,7 +194,7 @@ void settle_send(struct wqueue *q)
     args_clear(&r->args);
     args_add_int(&r->args, r->conf->result_ttl_s * 1000);
     for (size_t i = 0; i < b->count; i++)
-        add_settlement(&r->args, b->at[i], cost[i], sizeof cost[i]);
+        add_settlement(&r->args, b->at[i], cost[i]);
     q->settled_at_ms = clock_mono_ms();
     FAULT("settle.before");
     if (script_call(r->link, SCRIPT_SETTLE, q->stem, &r->args, on_settled, b)) {
