@@ -39,20 +39,8 @@ static struct pool *pool_new(struct run *r, const char *name)
     return p;
 }
 
-static struct pool *remember(struct run *r, struct span model, struct pool *p)
+static struct pool *find_by_class(struct run *r, struct span model)
 {
-    if (model.len == 0 || model.len >= sizeof r->latest_model)
-        return p;
-    memcpy(r->latest_model, model.at, model.len);
-    r->latest_model[model.len] = '\0';
-    r->latest_pool = p;
-    return p;
-}
-
-static struct pool *find(struct run *r, struct span model)
-{
-    if (r->latest_pool && span_is(model, r->latest_model))
-        return r->latest_pool;
     char class[MODEL_BYTES_MAX + 1], name[256];
     model_class(model, class, sizeof class);
     snprintf(name, sizeof name, "%s:main:%s", r->provider->name, class);
@@ -60,9 +48,26 @@ static struct pool *find(struct run *r, struct span model)
     {
         struct pool *p = CONTAINER_OF(k, struct pool, link);
         if (strcmp(p->name, name) == 0)
-            return remember(r, model, p);
+            return p;
     }
-    return remember(r, model, pool_new(r, name));
+    return pool_new(r, name);
+}
+
+// find looks for the very model first: nearly always it is the one before again.
+static struct pool *find(struct run *r, struct span model)
+{
+    list_each(&r->pools, k)
+    {
+        struct pool *p = CONTAINER_OF(k, struct pool, link);
+        if (span_is(model, p->model))
+            return p;
+    }
+    struct pool *p = find_by_class(r, model);
+    if (p && model.len > 0 && model.len < sizeof p->model) {
+        memcpy(p->model, model.at, model.len);
+        p->model[model.len] = '\0';
+    }
+    return p;
 }
 
 struct pool *gate_pool(struct run *r, const struct job *job)

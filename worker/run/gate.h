@@ -27,6 +27,7 @@ struct pool {
     struct list_link link; // in run->pools
     char name[256];
     char key[KEY_BYTES_MAX];
+    char model[MODEL_BYTES_MAX + 1]; // a model of it: the one asked for last
     struct run *run;
     struct permits permits;
     struct cost mean;       // of this worker's jobs of this pool

@@ -1,6 +1,7 @@
 // result: the JSON a consumer reads (docs/protocol.md, A result). The answer's body and the
 // producer's meta go in as the bytes they came as.
 #include "common/base/scan.h"
+#include "worker/run/money.h"
 #include "worker/run/run_int.h"
 
 #include <string.h>
@@ -123,8 +124,8 @@ void result_write(const struct attempt *a, const char *status, enum failure f,
     int64_t finished = f && !o ? run_now(a->run) : a->finished;
     enum { FRAME_BYTES = 640 }; // all that is neither the answer nor the producer's
     size_t text = o && o->text ? o->text->len : 0;
-    (void)!strbuf_reserve(b,
-                          FRAME_BYTES + text + (o && !f ? o->response.len : 0) + a->job.meta.len);
+    size_t need = FRAME_BYTES + text + (o && !f ? o->response.len : 0) + a->job.meta.len;
+    (void)!strbuf_reserve(b, MIN(need, b->ceiling));
     strbuf_add_str(b, "{\"id\":\"");
     strbuf_add_str(b, a->id);
     strbuf_add_str(b, "\",\"status\":\"");

@@ -79,11 +79,8 @@ struct run {
     struct backoff backoff;
     struct wqueue *queues;
     size_t queue_count;
-    struct list pools;
+    struct list pools, spare; // spare: attempts that are gone, for the next ones
     struct list by_state[ATTEMPT_STATES];
-    struct list spare;        // attempts that are gone, for the next ones
-    struct pool *latest_pool; // of the model asked for last: nearly always the next one's too
-    char latest_model[MODEL_BYTES_MAX + 1];
     size_t reserved; // slots that claims under way have asked for
     size_t suspects;
     double pass; // of the queue served last: one that wakes up starts from here
@@ -132,9 +129,6 @@ bool settle_is_due(const struct wqueue *q, uint64_t now_ms);
 void settle_send(struct wqueue *q);
 
 // result.c
-enum { COST_BYTES = 32 };
-// cost_text writes nano-dollars (0 or more) as a decimal number without trailing zeros.
-void cost_text(int64_t nano, char ret[COST_BYTES]);
 void result_write(const struct attempt *a, const char *status, enum failure f,
                   const struct outcome *o, int64_t cost_nano_usd, struct strbuf *ret);
 void result_rest(const char *status, enum failure f, const char *message, const char *worker,

@@ -6,6 +6,7 @@
 #include "common/base/fault.h"
 #include "common/base/log.h"
 #include "common/job/prices.h"
+#include "worker/run/money.h"
 #include "worker/run/run_int.h"
 
 #include <stdio.h>
