@@ -132,7 +132,8 @@ static size_t on_head(char *line, size_t one, size_t len, void *arg)
         call->head_done = call->status >= 200;
     else
         head_add(call, line, len);
-    return len;
+    call->refused = call->headers.err;
+    return call->refused ? 0 : len;
 }
 
 static size_t on_body(char *bytes, size_t one, size_t len, void *arg)
@@ -227,8 +228,10 @@ static void finish(struct slot *slot, CURLcode code)
     char text[CURL_ERROR_SIZE];
     if (call->refused == ERR_TRANSPORT)
         snprintf(text, sizeof text, "%s", resend_refused);
-    else if (call->refused || error == ERR_TOO_BIG)
+    else if (error == ERR_TOO_BIG)
         snprintf(text, sizeof text, "the answer is %s", err_text(error));
+    else if (error == ERR_NOMEM)
+        snprintf(text, sizeof text, "%s", err_text(error));
     else if (error == ERR_TIMEOUT)
         snprintf(text, sizeof text, "no connection within %lld ms",
                  (long long)t->client->opt.connect_timeout_ms);
