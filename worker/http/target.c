@@ -163,8 +163,8 @@ static int copy_headers(struct http_target *t, const char *const *headers)
     // libcurl writes heads char by char, so each one that says nothing costs: its Accept is left
     // out, and the User-Agent is here since CURLOPT_USERAGENT's is written twice. Without Expect it
     // asks for leave before it sends a body over 1 MiB, and waits for a second.
-    static const char *const always[] = {
-        "Expect:", "Accept:", "User-Agent: penstock/" PENSTOCK_VERSION};
+    static const char agent[] = "User-Agent: penstock/" PENSTOCK_VERSION;
+    static const char *const always[] = {"Expect:", "Accept:", agent};
     for (size_t i = 0; i < ARRAY_LEN(always); i++) {
         struct curl_slist *more = curl_slist_append(t->headers, always[i]);
         if (!more)
