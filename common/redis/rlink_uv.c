@@ -278,6 +278,7 @@ static int write_command(struct rsock *s, int argc, const char **argv, const siz
         memcpy(to + len, "\r\n", 2);
         to += len + 2;
     }
+    *to = '\0'; // hiredis looks for the command's name with strchr
     s->command.len = (size_t)(to - s->command.at);
     return 0;
 }
