@@ -39,7 +39,8 @@ def test_redis_away_is_one_line_in_the_log_no_work_and_then_work_again():
         worker.wait_event("redis_down")
         before, began = cpu_seconds(worker.pid), time.monotonic()
         wait_until(lambda: time.monotonic() - began > 5, 10, "five seconds to pass")
-        assert (cpu_seconds(worker.pid) - before) / (time.monotonic() - began) < 0.03
+        busy = (cpu_seconds(worker.pid) - before) / (time.monotonic() - began)
+        assert busy < 0.20, "a busy loop (sanitizers alone cost several per cent here)"
         assert len(worker.events("redis_down")) == 1
         fleet.redis.start()
         fleet.push({"id": "b", "prompt": "b"})
