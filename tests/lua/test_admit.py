@@ -87,6 +87,17 @@ def test_a_second_time_after_the_end_is_lost(q):
     assert q.members("active") == []
 
 
+def test_a_claim_whose_bytes_went_back_is_lost_though_its_twin_is_held(q1):
+    """Two payloads of one claim name the same id; one is admitted, the other's lease runs out."""
+    claim = push_and_claim(q1, "1", "2")
+    q1.pass_ms(LEASE_MS - 5000)
+    q1.admit(claim.token, Admission(claim.ids[0], "a"))
+    q1.pass_ms(6000)
+    assert q1.tick().recovered == 1
+    [answer] = q1.admit(claim.token, Admission(claim.ids[1], "a"))
+    assert answer.code == "lost"
+
+
 # duplicates
 
 def test_two_payloads_of_one_id_in_a_claim_run_once(q):

@@ -66,27 +66,20 @@ local function leave_for(id, expires)
   return 'active'
 end
 
--- mark: what became of a payload that does not stay with this token, for when the call is repeated.
--- The id alone does not tell: two payloads of one claim may name the same.
-local function mark(claim, code, leases)
-  call('SET', stem .. 'op:' .. claim, code, 'PX', text(leases * lease))
-  return code
-end
-
 -- already: the payload is no longer under its claim id.
 local function already(claim, id, key)
   local code = call('GET', stem .. 'op:' .. claim)
-  if code == 'duplicate' then return {code, 0, -1} end
+  if code == 'duplicate' or code == 'lost' then return {code, 0, -1} end
   local f = call('HMGET', key, 'token', 'created', 'expires_at')
   if not code and f[1] ~= token then return {'lost', 0, -1} end
   local created, expires = tonumber(f[2] or '0'), tonumber(f[3] or '-1')
   return {code or leave_for(id, expires), created, expires}
 end
 
-local function give_back(from)
+local function give_back(claim, from)
   call('RPUSH', jobs, call('HGET', from, 'payload'))
   call('DEL', from)
-  return {'lost', 0, -1}
+  return {mark(claim, 'lost'), 0, -1}
 end
 
 local function delay(claim, id, key, due)
@@ -95,7 +88,7 @@ local function delay(claim, id, key, due)
        'recoveries', '0')
   call('HDEL', key, 'token', 'worker')
   call('ZADD', delayed, due, id)
-  return mark(claim, 'delayed', 1)
+  return mark(claim, 'delayed', lease)
 end
 
 local function lease_it(id, expires)
@@ -123,7 +116,7 @@ end
 local function settle_twin(claim, from, run)
   call('DEL', from)
   count('duplicates', 1, run)
-  return {mark(claim, 'duplicate', 10), 0, -1}
+  return {mark(claim, 'duplicate'), 0, -1}
 end
 
 local function admit(at)
@@ -135,7 +128,7 @@ local function admit(at)
   gone[#gone + 1] = claim
   if call('EXISTS', key, stem_result .. id) > 0 then
     local twin = duplicate(id, key, reply)
-    if twin == 'later' then return give_back(from) end
+    if twin == 'later' then return give_back(claim, from) end
     if twin == 'yes' then return settle_twin(claim, from, run) end
   end
   call('RENAME', from, key)

@@ -104,3 +104,11 @@ local function forget(id)
   call('SREM', waited, id)
   count('vanished')
 end
+
+-- mark: what became of a payload that is no longer under its claim id, for admit when it is repeated or
+-- comes late. The id does not tell: two payloads of one claim may name the same, and one be held.
+local MARK_KEPT = 300000 -- ms
+local function mark(claim, code, ms)
+  call('SET', stem .. 'op:' .. claim, code, 'PX', ms or MARK_KEPT)
+  return code
+end

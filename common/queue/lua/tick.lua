@@ -54,6 +54,7 @@ local function recover_payload(claim, key)
   local f = call('HMGET', key, 'payload', 'token')
   local payload, token = f[1], f[2] or ''
   count('recoveries')
+  mark(claim, 'lost')
   local name = max_deaths > 0 and stem .. 'deaths:' .. digest(payload)
   if name and deaths(name, token) >= max_deaths then
     call('DEL', name)
