@@ -218,8 +218,9 @@ def test_a_bad_payload_with_the_id_of_a_running_job_changes_nothing_of_that_job(
     fleet.sim.config(latency="constant:1500")
     fleet.worker()
     fleet.push({"id": "good", "prompt": "x"})
-    wait_until(lambda: fleet.depth()["active"] == 1, 5, "the call")
+    wait_until(lambda: fleet.sim.stats()["requests"] == 1, 5, "the call")
     before = fleet.job("good")
+    assert before["state"] == "active"
     fleet.push({"id": "good", "prompt": "x", "nonsense": 1, "reply_to": "me"})
     _, text = fleet.r.blpop(fleet.key("reply:me"), timeout=10)
     assert json.loads(text)["status"] == "failed" and json.loads(text)["id"] != "good"
