@@ -28,7 +28,9 @@ void settle_note(struct attempt *a, const struct outcome *o)
              o->message);
 }
 
-static void write_result(struct attempt *a, const char *status, enum failure f,
+// write_result builds the result. Without the memory for it the job is handed back: half a result,
+// or none under a good status, would be worse than a second call. False then.
+static bool write_result(struct attempt *a, const char *status, enum failure f,
                          const struct outcome *o)
 {
     const struct run *r = a->run;
@@ -42,6 +44,14 @@ static void write_result(struct attempt *a, const char *status, enum failure f,
     a->end.cost_nano_usd = cost;
     strbuf_init(&a->end.result, (size_t)r->conf->max_answer_bytes * 2 + a->payload_len + 8192);
     result_write(a, status, f, o, cost, &a->end.result);
+    if (!strbuf_failed(&a->end.result) && !(o && o->text && strbuf_failed(o->text)))
+        return true;
+    strbuf_fini(&a->end.result);
+    log_event(LOG_ERROR, "result_no_memory", log_str("queue", a->queue->name),
+              log_str("job", a->id), LOG_END);
+    a->end = (struct settlement){0};
+    settle_later(a, "handed_back", TICK_MS);
+    return false;
 }
 
 void settle_done(struct attempt *a, const char *status, const struct outcome *o)
@@ -49,7 +59,8 @@ void settle_done(struct attempt *a, const char *status, const struct outcome *o)
     a->end.verb = "done";
     a->end.why = status;
     a->end.last_status = o->http_status;
-    write_result(a, status, FAILURE_NONE, o);
+    if (!write_result(a, status, FAILURE_NONE, o))
+        return;
     a->run->stats.succeeded++;
     begin(a);
 }
@@ -65,7 +76,8 @@ void settle_failed(struct attempt *a, enum failure f, const struct outcome *o)
         settle_note(a, o);
     else if (a->fault)
         snprintf(a->end.last_error, sizeof a->end.last_error, "%s", a->fault->why);
-    write_result(a, a->end.why, f, o);
+    if (!write_result(a, a->end.why, f, o))
+        return;
     s->expired += f == FAILURE_EXPIRED;
     s->cancelled += f == FAILURE_CANCELLED;
     s->failed += bury;
