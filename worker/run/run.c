@@ -291,7 +291,12 @@ static int open_all(struct run *r, char *ret_why, size_t why_room)
         err = open_link(r, &r->link, false);
     for (size_t i = 0; !err && i < r->queue_count; i++)
         err = open_link(r, &r->queues[i].waiter, true);
-    if (err)
+    if (err && r->url.kind == RURL_TLS && !rlink_has_tls())
+        snprintf(
+            ret_why, why_room,
+            "redis-url: this build cannot speak TLS to Redis, since its hiredis has none; install "
+            "hiredis 1.0 or later with hiredis_ssl and build again, or write redis://");
+    else if (err)
         snprintf(ret_why, why_room, "could not start: %s", err_text(err));
     return err;
 }
