@@ -121,7 +121,7 @@ const struct conf_row conf_rows[] = {
      .help = "How long SIGTERM waits for running calls before they are handed back"},
     {.name = "PENSTOCK_HTTP", .flag = "http", TEXT(http, "ADDR:PORT"),
      .initial = "127.0.0.1:9470", .check = conf_check_http, .who = CONF_WORKER,
-     .help = "Where metrics, health and the dashboard are served; off = nowhere"},
+     .help = "Where metrics, health and the admin API are served; off = nowhere"},
     {.name = "PENSTOCK_HTTP_TOKEN", SECRET(http_token), .who = CONF_WORKER,
      .help = "Bearer token that the admin pages then ask for"},
     {.name = "PENSTOCK_HTTP_READONLY", .flag = "http-readonly", WORD(http_readonly, "no yes"),

@@ -158,6 +158,7 @@ def test_the_token_guards_all_but_health_and_the_empty_page(fleet):
     assert Admin(worker, token="let-me-inn").status("/metrics") == 401
     assert friend.status("/metrics") == 200 and friend.events(1)
     assert [stranger.status(path) for path in ("/healthz", "/readyz", "/")] == [200] * 3
+    assert "/metrics" in stranger.ask("GET", "/")[2]
     assert "let-me-in" not in worker.text()
 
 

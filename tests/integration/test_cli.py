@@ -259,3 +259,8 @@ def test_output_that_nobody_reads_ends_the_program_quietly(busy):
                           stderr=subprocess.PIPE, env=busy.env(), timeout=30 * SLACK)
     os.close(write)
     assert done.returncode != 0 and done.stderr == b""
+
+
+def test_a_number_of_tokens_that_is_none_is_named_before_anything_is_pushed(bare):
+    run(bare, "push", "--max-output", "many", "hi", code=USAGE)
+    assert "--max-output many" in run.err and bare.depth()["jobs"] == 0

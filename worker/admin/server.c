@@ -19,9 +19,8 @@
 static const char default_http[] = "127.0.0.1:9470";
 static const char json[] = "application/json; charset=utf-8";
 
-extern const char embed_index_html[], embed_app_js[], embed_style_css[], embed_chart_js[];
-extern const unsigned embed_index_html_len, embed_app_js_len, embed_style_css_len,
-    embed_chart_js_len;
+extern const char embed_index_html[];
+extern const unsigned embed_index_html_len;
 
 void server_run(struct admin *a)
 {
@@ -88,26 +87,14 @@ void server_wake(struct request *q)
     MHD_resume_connection(q->connection);
 }
 
-static bool send_asset(struct request *q, const char *path, enum MHD_Result *ret)
+static bool send_page(struct request *q, const char *path, enum MHD_Result *ret)
 {
-    const struct {
-        const char *path, *type, *at;
-        unsigned len;
-    } all[] = {
-        {"/", "text/html; charset=utf-8", embed_index_html, embed_index_html_len},
-        {"/app.js", "text/javascript; charset=utf-8", embed_app_js, embed_app_js_len},
-        {"/chart.js", "text/javascript; charset=utf-8", embed_chart_js, embed_chart_js_len},
-        {"/style.css", "text/css; charset=utf-8", embed_style_css, embed_style_css_len},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        if (strcmp(path, all[i].path) != 0)
-            continue;
-        struct MHD_Response *r =
-            MHD_create_response_from_buffer(all[i].len, (char *)all[i].at, MHD_RESPMEM_PERSISTENT);
-        *ret = send_response(q, 200, r, all[i].type);
-        return true;
-    }
-    return false;
+    if (strcmp(path, "/") != 0)
+        return false;
+    struct MHD_Response *r = MHD_create_response_from_buffer(
+        embed_index_html_len, (char *)embed_index_html, MHD_RESPMEM_PERSISTENT);
+    *ret = send_response(q, 200, r, "text/html; charset=utf-8");
+    return true;
 }
 
 // ------------------------------------------------------------------------------------ who may
@@ -224,7 +211,7 @@ static enum MHD_Result route(struct request *q, const char *path, const char *me
         return probe(q, false);
     if (!is_own_host(q))
         server_refuse(q, 421, "ask by an address or by localhost, or set PENSTOCK_HTTP_TOKEN");
-    else if (get && send_asset(q, path, &sent))
+    else if (get && send_page(q, path, &sent))
         return sent;
     else if (!has_token(q))
         server_refuse(q, 401, "send the header Authorization: Bearer and PENSTOCK_HTTP_TOKEN");

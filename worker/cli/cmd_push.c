@@ -54,8 +54,12 @@ static int build_job(struct pusher *p, struct span prompt, struct strbuf *b, cha
     add_text(b, "system", cli_option(c, "system"));
     add_text(b, "run", cli_option(c, "run"));
     add_text(b, "reply_to", cli_option(c, "reply-to"));
-    if (cli_option(c, "max-output"))
-        strbuf_add_fmt(b, ",\"max_tokens\":%s", cli_option(c, "max-output"));
+    const char *most = cli_option(c, "max-output");
+    if (most && (!most[0] || most[strspn(most, "0123456789")]))
+        return cli_fail(c, EXIT_USAGE, "--max-output %s is no whole number of tokens, such as 500",
+                        most);
+    if (most)
+        strbuf_add_fmt(b, ",\"max_tokens\":%s", most);
     int code = add_time(b, c, "delay", "delay_ms");
     if (!code)
         code = add_time(b, c, "ttl", "ttl_ms");
