@@ -28,12 +28,23 @@ static void park(struct attempt *a, uint64_t now_ms)
     settle_later(a, "parked", wait + (int64_t)rnd_below(PARK_SPREAD_MS));
 }
 
+// step_of is for a provider that is down or overloaded: the job waits a whole step of the backoff
+// at the least. What failed comes up before what waits, so with full jitter the same few jobs would
+// try again and again, and use up their attempts within an outage of seconds.
+static int64_t step_of(const struct attempt *a, const struct outcome *o)
+{
+    const struct backoff *b = &a->run->backoff;
+    bool down = o->error == ERR_CONNECT || o->error == ERR_TRANSPORT || o->http_status == 503 ||
+                o->http_status == 529;
+    return down ? MIN(b->cap_ms, b->base_ms << MIN(a->attempts - 1, (int64_t)20)) : -1;
+}
+
 static void back_off(struct attempt *a, const char *why, int64_t tries, const struct decision *d,
                      const struct outcome *o)
 {
     settle_note(a, o);
-    settle_later(a, why,
-                 backoff_ms(&a->run->backoff, (int)MIN(tries, 60), d->floor_ms, rnd_unit()));
+    int64_t floor_ms = why[0] == 'r' ? MAX(d->floor_ms, step_of(a, o)) : d->floor_ms;
+    settle_later(a, why, backoff_ms(&a->run->backoff, (int)MIN(tries, 60), floor_ms, rnd_unit()));
 }
 
 static void throttled(struct attempt *a, const struct decision *d, const struct outcome *o)

@@ -211,6 +211,20 @@ static void forget_parked(struct pool *p)
         free(CONTAINER_OF(list_pop(&p->parked), struct parked, link));
 }
 
+// give_back returns every start that has not been used: calls break, and one in the fleet tries.
+static void give_back(struct pool *p, uint64_t now_ms)
+{
+    permit_return_all(&p->permits, false, now_ms);
+    list_each(&p->run->by_state[ATTEMPT_WAITING], k)
+    {
+        struct attempt *a = CONTAINER_OF(k, struct attempt, in_state);
+        if (a->pool != p || !a->scheduled)
+            continue;
+        permit_return(&p->permits, a);
+        a->scheduled = false;
+    }
+}
+
 static void heard(struct pool *p, const struct reply *reply)
 {
     struct span cause = {0};
@@ -225,6 +239,8 @@ static void heard(struct pool *p, const struct reply *reply)
     if (wait == 0 && granted == 1 && cause.len)
         p->trouble = p->try_unused = true;
     permit_hear(&p->permits, reply, granted, p->mean, now_ms);
+    if (granted == 0 && span_is(cause, "overload"))
+        give_back(p, now_ms);
     if (wait > 0)
         return;
     if (was > now_ms + GATE_LOOK_MS && !p->trouble)

@@ -201,7 +201,8 @@ void permit_answered(struct permits *p, struct attempt *a, const struct usage *u
 void permit_failed(struct permits *p, struct attempt *a)
 {
     note(p);
-    p->report.failed++;
+    if (++p->report.failed == 1)
+        p->report_at_ms = MIN(p->report_at_ms, clock_mono_ms() + FAILED_AFTER_MS);
     p->report.failed_sent = MAX(p->report.failed_sent, a->started);
     permit_return(p, a);
 }

@@ -14,6 +14,7 @@ enum {
     GRANTS_MAX = 128,
     GRANT_KEPT_MS = 1000,
     REPORT_AFTER_MS = 200,
+    FAILED_AFTER_MS = 20, // the fleet should hear of broken calls soon
     CLAIM_ENOUGH = 4,
     CLAIM_BEFORE_MS = 30,
 };

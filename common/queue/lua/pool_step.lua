@@ -338,7 +338,7 @@ local function take_ends()
     set('failed_row', num('failed_row') + failed)
     if s.breaker == 'open' then
       if num('breaker_probe') == 1 then breaker_open() end
-    elseif num('failed_row') >= 5 or num('trouble') > 0.5 then
+    elseif num('failed_row') >= 5 or num('trouble') > 0.5 or (s.breaker == 'ramp' and ok == 0) then
       set('trouble', 0.3)
       breaker_open()
     end

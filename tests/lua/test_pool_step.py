@@ -1,0 +1,166 @@
+"""pool_step: the ledger that paces the fleet. docs/governor.md tells what it does."""
+import dataclasses
+
+import pytest
+
+from lua_lib import text
+
+ANSWER = ("now", "wait", "cause", "granted", "why", "requests", "input", "output", "mean_out",
+          "per_byte", "ask_in")
+AHEAD_MS = 500
+
+
+@dataclasses.dataclass
+class Round:
+    wait: int
+    cause: str
+    granted: int
+    ask_in: int
+    marks: list
+    delays: list
+    now: int
+
+
+def step(pool, want=0, cost=(100, 50, 1024), ok=0, ok_sent=0, failed=0, failed_sent=0, refused=0,
+         refused_sent=0, explained=0, back=0, headers=None, eager=0):
+    """One round. headers: (sent, marked, marks[3], [(limit, remaining, reset)] * 3)."""
+    sent, marked, marks, limits = headers or (0, 0, (0, 0, 0), [(-1, -1, -1)] * 3)
+    args = [120_000, eager, want, *cost, 0, back, back * cost[0], back * cost[1], 0, 0, 0, 0, ok, ok_sent,
+            failed, failed_sent, refused, refused_sent, explained, 0, 0, ok * 100, ok * 300, ok * 50, 400,
+            sent, marked, *marks, *[n for limit in limits for n in limit]]
+    answer = pool.server.call("pool_step", pool.stem, *args)
+    head, delays = answer[:11], [int(d) for d in answer[11:]]
+    return Round(head[1], text(head[2]), head[3], head[10], [float(text(m)) for m in head[5:8]], delays,
+                 head[0])
+
+
+def limits(requests=6000, left=100, reset=1000):
+    wide = (60_000_000, 60_000_000, 0)
+    return [(requests, left, reset), wide, wide]
+
+
+def known(pool, left=100, requests=6000, reset=0):
+    """A pool that has seen one answer: 6,000 a minute in a bucket of one second."""
+    first = step(pool, want=1)
+    return step(pool, ok=1, ok_sent=first.now,
+                headers=(first.now, first.now, (1, 100, 50), limits(requests, left, reset)))
+
+
+def test_before_anything_is_known_starts_are_few_and_more_are_asked_for_soon(pool):
+    first = step(pool, want=64)
+    assert 8 <= first.granted <= 40 and max(first.delays) <= AHEAD_MS
+    assert 0 < first.ask_in <= 1000
+
+
+def test_the_limit_is_learnt_from_the_first_header(pool):
+    known(pool)
+    assert float(pool.fields()["requests_limit"]) == 6000
+    assert 90 <= float(pool.fields()["requests_capacity"]) <= 101
+
+
+def test_grants_are_spaced_and_lie_at_most_half_a_second_ahead(pool):
+    known(pool, left=0, reset=1000)
+    got = step(pool, want=64)
+    assert 0 < got.granted < 64 and got.delays == sorted(got.delays)
+    assert max(got.delays) <= AHEAD_MS
+    gaps = [b - a for a, b in zip(got.delays, got.delays[1:])]
+    assert sum(gaps) / len(gaps) == pytest.approx(10, abs=4), "100 a second"
+
+
+def test_the_fleet_is_never_granted_more_than_the_bucket_and_its_refill(pool):
+    known(pool, left=100)
+    granted = sum(step(pool, want=64).granted for _ in range(20))
+    assert granted <= 100 + 100 * 0.5 + 10
+
+
+def test_what_is_given_back_may_be_granted_again(pool):
+    known(pool, left=100)
+    spent = step(pool, want=40).marks[0]
+    before = float(pool.fields()["requests_spent"])
+    step(pool, back=40)
+    assert float(pool.fields()["requests_spent"]) == before - 40 and before >= spent
+
+
+def test_an_answer_sent_before_the_newest_anchor_changes_nothing(pool):
+    got = known(pool, left=80)
+    level = float(pool.fields()["requests_left"])
+    step(pool, headers=(got.now - 5000, got.now - 5000, (1, 100, 50), limits(left=3)))
+    assert float(pool.fields()["requests_left"]) >= level - 1
+
+
+def test_a_late_answer_with_the_old_limit_does_not_bring_it_back(pool):
+    got = known(pool, requests=6000)
+    step(pool, headers=(got.now + 10, got.now, (1, 100, 50), limits(requests=3000, left=40)))
+    assert float(pool.fields()["requests_limit"]) == 3000
+    step(pool, headers=(got.now - 500, got.now - 500, (1, 100, 50), limits(requests=6000, left=90)))
+    assert float(pool.fields()["requests_limit"]) == 3000
+
+
+def test_the_gate_stands_above_any_level(pool):
+    known(pool, left=100)
+    pool.shut("quota", 5000)
+    got = step(pool, want=10)
+    assert (got.granted, got.cause) == (0, "quota") and 4000 < got.wait <= 5000
+
+
+def test_five_failures_in_a_row_leave_one_call_to_try_and_a_success_brings_the_rate_back(pool):
+    got = known(pool, left=100)
+    got = step(pool, want=10, failed=5, failed_sent=got.now)
+    assert (got.granted, got.cause) == (0, "overload") and pool.fields()["breaker"] == "open"
+    pool.redis.hset(pool.stem, "breaker_until", got.now - 1)
+    assert step(pool, want=10).granted == 1
+    assert step(pool, want=10).granted == 0, "one in the fleet, not one a worker"
+    step(pool, ok=1, ok_sent=got.now - 60_000)
+    assert pool.fields()["breaker"] == "open", "an answer to an older call proves nothing"
+    step(pool, ok=1, ok_sent=got.now + 60_000)
+    assert pool.fields()["breaker"] == "ramp"
+
+
+def test_a_failure_while_the_rate_comes_back_stops_it_at_once(pool):
+    got = known(pool, left=100)
+    step(pool, failed=5, failed_sent=got.now)
+    pool.redis.hset(pool.stem, "breaker_until", got.now - 1)
+    step(pool, want=1)
+    step(pool, ok=1, ok_sent=got.now + 1000)
+    step(pool, failed=1, failed_sent=got.now + 2000)
+    assert pool.fields()["breaker"] == "open"
+
+
+def test_a_refusal_that_the_headers_explain_keeps_more_in_hand_another_is_less_hasty(pool):
+    got = known(pool, left=100)
+    step(pool, refused=1, refused_sent=got.now, explained=1)
+    assert float(pool.fields()["margin"]) == 200
+    pool.redis.hset(pool.stem, "refused_at", got.now - 5000)
+    step(pool, refused=1, refused_sent=got.now, explained=0)
+    assert float(pool.fields()["speedup"]) < 8 and float(pool.fields()["share"]) < 1
+
+
+def test_without_headers_a_refusal_ends_the_start_and_slows_the_pace(pool):
+    first = step(pool, want=64)
+    pool.redis.hset(pool.stem, mapping={"pace": 1, "pace_begun": first.now - 3000})
+    step(pool, ok=100, ok_sent=first.now, refused=1, refused_sent=first.now)
+    assert float(pool.fields()["pace"]) < 0.5 and pool.fields()["pace_mode"] == "climb"
+
+
+def test_without_limits_nobody_is_counted_in_the_end(pool):
+    step(pool, want=1)
+    pool.redis.hset(pool.stem, "pace", 50)
+    assert step(pool, want=64).granted == -1
+
+
+def test_a_clock_that_goes_back_does_not_stop_the_fleet(pool):
+    got = known(pool, left=100)
+    pool.redis.hset(pool.stem, mapping={"at": got.now + 3_600_000, "requests_next": got.now + 3_600_000,
+                                        "requests_seen": got.now + 3_600_000})
+    assert step(pool, want=4).granted > 0
+
+
+def test_a_round_sent_twice_is_put_right_by_the_next_anchor(pool):
+    got = known(pool, left=100)
+    for _ in range(2):
+        step(pool, want=10)
+    spent = float(pool.fields()["requests_spent"])
+    now = step(pool).now
+    step(pool, headers=(now, now, (spent, 0, 0), limits(left=70)))
+    assert float(pool.fields()["requests_left"]) == pytest.approx(70, abs=3)
+    assert got.granted >= 0
