@@ -32,6 +32,7 @@ def documented_events():
 
 class Redis:
     """A redis-server of the test's own, on a unix socket."""
+    popen = {}  # how a kind of it is started otherwise
 
     def __init__(self, *args):
         self.dir = tempfile.mkdtemp(prefix="penstock-test-")
@@ -43,7 +44,7 @@ class Redis:
     def start(self):
         self.process = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
-             "--dir", self.dir, *self.args], stdout=subprocess.DEVNULL)
+             "--dir", self.dir, *self.args], stdout=subprocess.DEVNULL, **self.popen)
         self.client = redis.Redis(unix_socket_path=self.socket, decode_responses=True)
         wait_until(self._answers, 10, "redis-server")
 
