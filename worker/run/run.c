@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUEUES_MAX = 1000, START_GRACE_MS = 3000, SETTLING_SPARE = 1024, URL_BYTES_MAX = 2048 };
+enum { QUEUES_MAX = 1000, START_GRACE_MS = 3000, URL_BYTES_MAX = 2048 };
 
 int64_t run_now(const struct run *r)
 {
@@ -39,13 +39,12 @@ void run_refused(struct wqueue *q, enum script s, int err, const struct reply *r
               log_str("script", script_name(s)), log_str("why", reply_text(reply)), LOG_END);
 }
 
+// What Redis has yet to confirm counts: a kill -9 repeats no more calls than may be in flight.
 size_t run_room(const struct run *r)
 {
-    size_t used = r->by_state[ATTEMPT_CLAIMED].count + r->by_state[ATTEMPT_WAITING].count +
-                  r->by_state[ATTEMPT_SENDING].count + r->reserved;
-    size_t most = (size_t)r->conf->concurrency;
-    if (r->by_state[ATTEMPT_SETTLING].count > most + SETTLING_SPARE)
-        return 0; // Redis is slow to confirm: take no more
+    size_t used = r->reserved, most = (size_t)r->conf->concurrency;
+    for (int s = 0; s < ATTEMPT_GONE; s++)
+        used += r->by_state[s].count;
     return used < most ? most - used : 0;
 }
 

@@ -102,7 +102,8 @@ bool settle_is_due(const struct wqueue *q, uint64_t now_ms)
 {
     if (q->to_settle.count == 0 || !q->run->ready || now_ms < q->send_at_ms)
         return false;
-    return q->to_settle.count >= SETTLE_MAX / 2 || now_ms - q->settled_at_ms >= GATHER_MS ||
+    size_t enough = MIN((size_t)q->run->conf->concurrency / 4 + 1, (size_t)SETTLE_MAX / 2);
+    return q->to_settle.count >= enough || now_ms - q->settled_at_ms >= GATHER_MS ||
            q->run->mode != RUN_WORKING;
 }
 
