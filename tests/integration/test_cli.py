@@ -264,3 +264,20 @@ def test_output_that_nobody_reads_ends_the_program_quietly(busy):
 def test_a_number_of_tokens_that_is_none_is_named_before_anything_is_pushed(bare):
     run(bare, "push", "--max-output", "many", "hi", code=USAGE)
     assert "--max-output many" in run.err and bare.depth()["jobs"] == 0
+
+
+def test_top_prints_one_snapshot_where_there_is_no_terminal(busy):
+    busy.push({"id": "t1", "prompt": "x", "run": "nightly"}, {"id": "t2", "prompt": "x", "delay_ms": 60000})
+    busy.result("t1")
+    wait_until(lambda: busy.depth()["delayed"] == 1, 10, "the delayed job")
+    got = run_json(busy, "top")
+    queue = got["queues"]["default"]
+    assert (queue["waiting"], queue["delayed"], queue["dead"]) == (0, 1, 0)
+    assert got["pools"]["anthropic:main:claude-sonnet-5"]["open"] is True
+    assert got["runs"]["nightly"]["succeeded"] == 1 and got["runs"]["nightly"]["queue"] == "default"
+    assert len(got["workers"]) == 1 and got["now"] > 0
+    text = run(busy, "top")
+    assert "\x1b" not in text and "QUEUES" in text and "nightly" in text
+    assert set(run_json(busy, "top", "--queue", "other")["queues"]) == {"other"}
+    run(busy, "top", "--interval", "5ms", code=USAGE)
+    run(busy, "top", "default", code=USAGE)

@@ -71,6 +71,7 @@ int cmd_run(struct cli *c);
 int cmd_get(struct cli *c);
 int cmd_wait(struct cli *c);
 int cmd_stats(struct cli *c);
+int cmd_top(struct cli *c);
 int cmd_workers(struct cli *c);
 int cmd_runs(struct cli *c);
 int cmd_check(struct cli *c);

@@ -73,6 +73,12 @@ void out_int(struct out *o, const char *name, int64_t n)
     printf(o->json ? "%lld" : "%lld\n", (long long)n);
 }
 
+void out_number(struct out *o, const char *name, double n)
+{
+    print_name(o, span_of(name));
+    printf(o->json ? "%.9g" : "%.9g\n", n);
+}
+
 void out_bool(struct out *o, const char *name, bool yes)
 {
     print_name(o, span_of(name));

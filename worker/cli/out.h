@@ -21,6 +21,7 @@ void out_end(struct out *o);
 void out_text(struct out *o, const char *name, struct span value);
 void out_str(struct out *o, const char *name, const char *value);
 void out_int(struct out *o, const char *name, int64_t n);
+void out_number(struct out *o, const char *name, double n); // at most nine digits
 void out_bool(struct out *o, const char *name, bool yes);
 // out_field prints a hash's value: a number where it is written like one, else a text.
 void out_field(struct out *o, struct span name, struct span value);

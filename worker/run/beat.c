@@ -170,7 +170,7 @@ static void on_beat(int err, const struct reply *reply, void *arg)
 
 static void send_plain(struct run *r, int argc, const char **argv)
 {
-    size_t lens[16];
+    size_t lens[20];
     for (int i = 0; i < argc; i++)
         lens[i] = strlen(argv[i]);
     int unsent = rlink_call(r->link, argc, argv, lens, 0, on_beat, NULL);
@@ -193,15 +193,33 @@ static void name_pools(struct run *r, char *ret, size_t room)
     }
 }
 
+// name_runs lists the runs whose jobs this worker had, the latest first, as queue/run.
+static void name_runs(const struct run *r, char *ret, size_t room)
+{
+    enum { RUNS_TOLD = 8 };
+    size_t len = 0;
+    ret[0] = '\0';
+    for (size_t i = 0; i < r->stats.run_count && i < RUNS_TOLD; i++) {
+        int more = snprintf(ret + len, room - len, "%s%s/%s", len ? " " : "",
+                            r->stats.runs[i].queue, r->stats.runs[i].name);
+        if (more < 0 || (size_t)more >= room - len) {
+            ret[len] = '\0';
+            return;
+        }
+        len += (size_t)more;
+    }
+}
+
 void beat_worker(struct run *r)
 {
-    char pools[2048];
+    char pools[2048], runs[2048];
     char workers[KEY_BYTES_MAX], key[KEY_BYTES_MAX], now[24], began[24], calls[24], pid[16],
         ttl[16], stale[24];
     r->beat_at_ms = clock_mono_ms() + BEAT_MS;
     key_workers(r->conf->prefix, workers, sizeof workers);
     key_worker(r->conf->prefix, r->worker, key, sizeof key);
     name_pools(r, pools, sizeof pools);
+    name_runs(r, runs, sizeof runs);
     snprintf(now, sizeof now, "%lld", (long long)run_now(r));
     snprintf(began, sizeof began, "%lld", (long long)r->began);
     snprintf(calls, sizeof calls, "%zu", r->by_state[ATTEMPT_SENDING].count);
@@ -209,10 +227,10 @@ void beat_worker(struct run *r)
     snprintf(ttl, sizeof ttl, "%d", BEAT_MS * 6);
     snprintf(stale, sizeof stale, "%lld", (long long)(run_now(r) - BEAT_MS * 6));
     const char *zadd[] = {"ZADD", workers, now, r->worker};
-    const char *hset[] = {"HSET",      key,   "pid",     pid,
-                          "started",   began, "queues",  r->conf->queues,
-                          "in_flight", calls, "version", PENSTOCK_VERSION,
-                          "seen",      now,   "pools",   pools};
+    const char *hset[] = {
+        "HSET",          key,         "pid",  pid,       "started",        began,  "queues",
+        r->conf->queues, "in_flight", calls,  "version", PENSTOCK_VERSION, "seen", now,
+        "pools",         pools,       "runs", runs};
     const char *expire[] = {"PEXPIRE", key, ttl};
     const char *sweep[] = {"ZREMRANGEBYSCORE", workers, "-inf", stale}; // those that died
     send_plain(r, ARRAY_LEN(zadd), zadd);

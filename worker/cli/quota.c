@@ -1,0 +1,107 @@
+#include "worker/cli/quota.h"
+
+#include "common/base/attrs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const quota_names[QUOTA_KINDS] = {"requests", "input", "output"};
+
+static double number(struct span s)
+{
+    char text[64];
+    if (s.len >= sizeof text)
+        return 0;
+    memcpy(text, s.at, s.len);
+    text[s.len] = '\0';
+    return strtod(text, NULL);
+}
+
+static void copy(char *ret, size_t room, struct span s)
+{
+    snprintf(ret, room, "%.*s", (int)s.len, s.at);
+}
+
+// read_kind takes "<kind>_limit" and its like.
+static void read_kind(struct quota *q, struct span name, struct span value)
+{
+    for (int k = 0; k < QUOTA_KINDS; k++) {
+        size_t len = strlen(quota_names[k]);
+        if (name.len <= len || memcmp(name.at, quota_names[k], len) != 0 || name.at[len] != '_')
+            continue;
+        struct span rest = {name.at + len + 1, name.len - len - 1};
+        if (span_is(rest, "limit"))
+            q->limit[k] = number(value);
+        else if (span_is(rest, "left"))
+            q->left[k] = number(value);
+        else if (span_is(rest, "capacity"))
+            q->capacity[k] = number(value);
+        else if (span_is(rest, "cost"))
+            q->cost[k] = number(value);
+        else if (span_is(rest, "drain"))
+            q->drain[k] = number(value);
+    }
+}
+
+static void read_field(struct quota *q, struct span name, struct span value)
+{
+    if (span_is(name, "open_at"))
+        q->open_at = (int64_t)number(value);
+    else if (span_is(name, "since"))
+        q->since = (int64_t)number(value);
+    else if (span_is(name, "cause"))
+        copy(q->cause, sizeof q->cause, value);
+    else if (span_is(name, "why"))
+        copy(q->why, sizeof q->why, value);
+    else if (span_is(name, "breaker"))
+        copy(q->breaker, sizeof q->breaker, value);
+    else if (span_is(name, "output_mean"))
+        q->output_mean = number(value);
+    else if (span_is(name, "pace"))
+        q->pace = number(value);
+    else if (span_is(name, "accepted"))
+        q->accepted = number(value);
+    else if (span_is(name, "refused"))
+        q->refused = number(value);
+    else
+        read_kind(q, name, value);
+}
+
+void quota_read(struct quota *q, const struct reply *hash)
+{
+    *q = (struct quota){.known = reply_count(hash) > 0};
+    for (size_t i = 0; i + 1 < reply_count(hash); i += 2) {
+        struct span name, value;
+        if (reply_str(reply_at(hash, i), &name) && reply_str(reply_at(hash, i + 1), &value))
+            read_field(q, name, value);
+    }
+}
+
+bool quota_is_open(const struct quota *q, int64_t now_ms)
+{
+    return q->open_at <= now_ms;
+}
+
+double quota_seconds(const struct quota *q, double requests, double input, double output,
+                     enum quota_kind *ret_kind)
+{
+    double work[QUOTA_KINDS] = {requests, input, output}, longest = -1;
+    *ret_kind = QUOTA_KINDS;
+    for (int k = 0; k < QUOTA_KINDS; k++) {
+        double a_second = q->limit[k] / 60 - q->drain[k] * 1000;
+        if (q->limit[k] <= 0)
+            continue;
+        a_second = MAX(a_second, 0.05 * q->limit[k] / 60);
+        double seconds = MAX(work[k] - MAX(q->left[k], 0), 0) / a_second;
+        if (seconds > longest) {
+            longest = seconds;
+            *ret_kind = (enum quota_kind)k;
+        }
+    }
+    if (longest < 0 && q->pace > 0) {
+        *ret_kind = QUOTA_REQUESTS;
+        longest = requests / (q->pace * 1000);
+    }
+    return longest;
+}
