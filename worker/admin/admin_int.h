@@ -100,6 +100,14 @@ void server_wake(struct request *q); // its answer is whole
 // A whole answer in JSON: {"error": "..."} for a status of 400 and more.
 void server_refuse(struct request *q, int status, const char *why);
 
+// assets.c: the dashboard's files by their paths
+struct asset {
+    const char *at;
+    size_t len;
+    const char *type;
+};
+bool asset_find(const char *path, struct asset *ret);
+
 // metrics.c, health.c
 void metrics_write(struct admin *a, struct strbuf *b);
 int health_live(const struct admin *a, struct strbuf *b); // the status

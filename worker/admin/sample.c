@@ -431,22 +431,41 @@ static double quota_s(const struct pool_sample *p)
     return least;
 }
 
+// due_edge_ms: before when the last delayed job of a queue is not due (common/queue/lua/look.lua).
+static int64_t due_edge_ms(const struct queue_sample *q)
+{
+    static const int64_t edges[DUE_SLOTS] = {0, 0, 1000, 5000, 15000, 60000, 300000, 3600000};
+    for (size_t d = DUE_SLOTS; d-- > 0;)
+        if (q->due[d] > 0)
+            return edges[d];
+    return 0;
+}
+
 int64_t sample_eta_ms(const struct admin *a)
 {
-    struct totals t;
+    struct queue_view q;
     struct pool_view p;
-    sample_totals(a, &t);
-    double backlog = (double)(t.waiting + t.delayed + t.active), pace = a->sample.finished_s;
+    double backlog = 0, pace = a->sample.finished_s;
+    int64_t due_ms = 0, paused = 0;
     uint64_t shut = 0;
+    for (size_t i = 0; run_see_queue(a->run, i, &q); i++) {
+        int64_t here = q.waiting + q.delayed + q.active;
+        paused += q.paused ? here : 0;
+        if (q.paused || !here)
+            continue;
+        backlog += (double)here;
+        due_ms = MAX(due_ms, due_edge_ms(&a->sample.queues[i]));
+    }
     if (backlog <= 0)
-        return 0;
+        return paused ? -1 : 0;
     if (run_see_pool(a->run, 0, &p) && p.shut)
         shut = p.shut_for_ms;
     if (pace < 0.001 && a->sample.asked_pool_count)
         pace = quota_s(&a->sample.pools[0]);
-    if (pace < 0.001 || t.paused)
+    if (pace < 0.001)
         return -1;
     double eta = backlog / pace * 1000 + (a->sample.finished_s < 0.001 ? (double)shut : 0);
+    eta = MAX(eta, (double)due_ms);
     return eta < 3.2e10 ? (int64_t)eta : -1; // more than a year is no answer
 }
 

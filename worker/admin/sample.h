@@ -111,7 +111,8 @@ struct totals {
 void sample_totals(const struct admin *a, struct totals *ret);
 // sample_level reckons what a bucket holds now: its level then and the refill since.
 double sample_level(const struct pool_sample *p, enum kind k, int64_t now);
-// sample_eta_ms: when the backlog will be done at the present pace; -1 = cannot be said, 0 = none.
+// sample_eta_ms: when the backlog will be done at the present pace, no sooner than the last of it
+// is due; what is paused is left out. -1 = cannot be said, 0 = none.
 int64_t sample_eta_ms(const struct admin *a);
 // sample_useful_workers: how many workers like this one the quota and the backlog could keep busy.
 double sample_useful_workers(const struct admin *a);

@@ -19,9 +19,6 @@
 static const char default_http[] = "127.0.0.1:9470";
 static const char json[] = "application/json; charset=utf-8";
 
-extern const char embed_index_html[];
-extern const unsigned embed_index_html_len;
-
 void server_run(struct admin *a)
 {
     if (a->in_mhd || !a->daemon)
@@ -89,11 +86,12 @@ void server_wake(struct request *q)
 
 static bool send_page(struct request *q, const char *path, enum MHD_Result *ret)
 {
-    if (strcmp(path, "/") != 0)
+    struct asset asset;
+    if (!asset_find(path, &asset))
         return false;
-    struct MHD_Response *r = MHD_create_response_from_buffer(
-        embed_index_html_len, (char *)embed_index_html, MHD_RESPMEM_PERSISTENT);
-    *ret = send_response(q, 200, r, "text/html; charset=utf-8");
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(asset.len, (char *)asset.at, MHD_RESPMEM_PERSISTENT);
+    *ret = send_response(q, 200, r, asset.type);
     return true;
 }
 

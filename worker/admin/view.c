@@ -142,17 +142,20 @@ static void busiest(const struct admin *a, struct strbuf *b)
 
 // ------------------------------------------------------------------------------------ pools
 
-static void level(struct strbuf *b, const struct pool_sample *s, enum kind k, int64_t now)
+static void level(struct strbuf *b, const struct pool_sample *s, enum kind k, int64_t now,
+                  size_t calls)
 {
-    double left = sample_level(s, k, now), missing = s->capacity[k] - left;
+    double left = sample_level(s, k, now), missing = MAX(s->capacity[k] - left, 0);
+    double per_call = k == KIND_requests ? 1 : s->cost[k];
     key(b, kind_name(k));
     strbuf_add_char(b, '{');
     num(b, "limit_per_minute", s->limit[k]);
     num(b, "capacity", floor(s->capacity[k]));
     num(b, "left", floor(left));
-    num(b, "used", floor(MAX(missing, 0)));
-    num(b, "full_in_ms", floor(MAX(missing, 0) / (s->limit[k] / 60000)));
-    num(b, "per_call", k == KIND_requests ? 1 : floor(s->cost[k]));
+    num(b, "used", floor(missing));
+    num(b, "reserved", floor(MIN((double)calls * per_call, missing)));
+    num(b, "full_in_ms", floor(missing / (s->limit[k] / 60000)));
+    num(b, "per_call", floor(per_call));
     strbuf_add_char(b, '}');
 }
 
@@ -198,7 +201,7 @@ static void pool(const struct admin *a, size_t i, const struct pool_view *p, int
     strbuf_add_char(b, '{');
     for (int k = 0; k < KINDS; k++)
         if (s->limit[k] > 0)
-            level(b, s, (enum kind)k, now);
+            level(b, s, (enum kind)k, now, p->calls);
     strbuf_add_str(b, "}}");
 }
 

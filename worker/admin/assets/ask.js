@@ -1,0 +1,64 @@
+// ask: the one dialog that stands before every action, and the line that says how it went.
+import {$, show, text} from './dom.js';
+import {act} from './api.js';
+
+const WHO = 'penstock-who';
+let now = null, after = () => {};
+
+export function whenDone(f) { after = f; }
+
+export function say(message, bad) {
+  const node = $('said');
+  text(node, message);
+  node.className = 'said shown' + (bad ? ' bad' : '');
+  clearTimeout(node.timer);
+  node.timer = setTimeout(() => { node.className = 'said'; }, 6000);
+}
+
+// confirm opens the dialog: {title, text, yes, path, body, reason: ask for one, danger, then}
+export function confirm(what) {
+  now = what;
+  text($('ask-h'), what.title);
+  text($('ask-text'), what.text);
+  text($('ask-yes'), what.yes);
+  text($('ask-wrong'), '');
+  $('ask-yes').className = what.danger ? 'danger' : 'primary';
+  $('ask-yes').disabled = false;
+  show($('ask-reason'), Boolean(what.reason));
+  show($('ask-reason-l'), Boolean(what.reason));
+  $('ask-reason').value = '';
+  $('ask-who').value = localStorage.getItem(WHO) || '';
+  $('ask').showModal();
+  (what.reason ? $('ask-reason') : $('ask-no')).focus();
+}
+
+function outcome(what, said) {
+  if (said.done === undefined || !what.body.ids) return `${what.title.replace('?', '')}: done`;
+  const left = what.body.ids.length - said.done;
+  return `${what.title.replace('?', '')}: ${said.done} done${left > 0 ? `, ${left} not` : ''}`;
+}
+
+async function yes() {
+  const what = now, body = {...what.body};
+  if (what.reason && $('ask-reason').value.trim()) body.reason = $('ask-reason').value.trim();
+  localStorage.setItem(WHO, $('ask-who').value.trim());
+  $('ask-yes').disabled = true;
+  try {
+    const said = await act(what.path, body, $('ask-who').value);
+    $('ask').close();
+    say(outcome(what, said));
+    if (what.then) what.then(said);
+    after();
+  } catch (e) {
+    $('ask-yes').disabled = false;
+    text($('ask-wrong'), e.message);
+  }
+}
+
+export function startAsk() {
+  $('ask-yes').addEventListener('click', yes);
+  $('ask-no').addEventListener('click', () => $('ask').close());
+  $('ask').addEventListener('keydown', e => {
+    if (e.key === 'Enter' && e.target.tagName === 'INPUT' && !$('ask-yes').disabled) yes();
+  });
+}
