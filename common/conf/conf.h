@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { CONF_WHY_MAX = 512 };
+enum { CONF_WHY_MAX = 512, CONF_KEYS_MAX = 64, CONF_NAME_BYTES = 65 };
 
 struct conf {
     const char *settings_file; // NULL = none
@@ -21,7 +21,8 @@ struct conf {
     const char *provider;
     const char *api_key; // of one account; secret; NULL = none
     const char *api_key_file;
-    const char *api_keys_file; // several accounts: "name key" a line; refused in this version
+    const char *api_keys_file; // several keys; NULL = one
+    const char *api_keys;      // what that file holds; secret (conf_keys)
     const char *base_url;      // without a trailing slash
     const char *api_version;
     const char *auth;          // x-api-key or bearer
@@ -65,8 +66,9 @@ int conf_keep(const struct conf *old, struct conf *fresh, char *ret_kept,
               size_t kept_room) MUST_CHECK;
 void conf_fini(struct conf *c); // wipes every string, frees
 
-// conf_read_key fills api_key from api_key_file, where one is named. conf_load does it for the
-// worker; for the command line it waits until a verb wants the key. 0, or ERR_BAD_CONF.
+// conf_read_key fills api_key from api_key_file, where one is named, or from the first line of
+// api_keys_file. conf_load does it for the worker; for the command line it waits until a verb wants
+// the key. 0, or ERR_BAD_CONF.
 int conf_read_key(struct conf *c, char *ret_why, size_t why_room) MUST_CHECK;
 // conf_scrub_env wipes the values of secrets, and of URLs that may hold a password, from the memory
 // of envp (what /proc/PID/environ shows) and from the process's environment. Call it once, after
@@ -85,6 +87,17 @@ int conf_unknown_env(char **envp, struct conf_stranger *ret, size_t room);
 void conf_help(enum conf_program who, FILE *out);
 // conf_markdown prints docs/configuration.md's table; a check compares it with the file.
 void conf_markdown(FILE *out);
+
+// A key of conf.api_keys, or the only one.
+struct conf_key {
+    char name[CONF_NAME_BYTES];
+    char account[CONF_NAME_BYTES]; // in the names of its pools: the key's name, or its ORG
+    const char *key;               // borrowed from the conf; secret; no NUL behind it
+    size_t len;
+};
+// conf_keys gives the keys there are, at least one: where no file names several it is `main`, and
+// may be empty. How many.
+int conf_keys(const struct conf *c, struct conf_key ret[CONF_KEYS_MAX]);
 
 // A queue and its weight, from conf.queues.
 struct conf_queue {

@@ -64,6 +64,8 @@ int conf_read_key(struct conf *c, char *ret_why, size_t why_room)
 {
     char *text, why[CONF_WHY_MAX] = "out of memory";
     size_t len;
+    if (c->api_keys_file)
+        return conf_read_keys(c, ret_why, why_room);
     if (!c->api_key_file)
         return 0;
     const struct conf_row *row = conf_row_by_name("ANTHROPIC_API_KEY", 17);

@@ -74,6 +74,8 @@ int conf_check_http(char *text, char *ret_why, size_t room);
 // (conf_wipe). A reason goes to ret_why, which never holds what the file said.
 int conf_slurp(const char *path, size_t bytes_max, char **ret, size_t *ret_len, char *ret_why,
                size_t room) MUST_CHECK;
+// conf_read_keys reads api_keys_file into api_keys, and its first key into api_key.
+int conf_read_keys(struct conf *c, char *ret_why, size_t why_room) MUST_CHECK;
 void conf_wipe(char *text, size_t len); // overwrites, then frees; NULL is harmless
 
 #endif

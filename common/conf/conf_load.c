@@ -209,9 +209,9 @@ static int take_all(struct load *l)
 static int agree(struct load *l)
 {
     struct conf *c = &l->conf;
-    if (c->api_keys_file)
-        return say(l, "ANTHROPIC_API_KEYS_FILE: several accounts are not supported by this "
-                      "version; write one key into ANTHROPIC_API_KEY or ANTHROPIC_API_KEY_FILE");
+    if (c->api_keys_file && (c->api_key || c->api_key_file))
+        return say(l, "ANTHROPIC_API_KEYS_FILE and %s are both set; choose one",
+                   c->api_key ? "ANTHROPIC_API_KEY" : "ANTHROPIC_API_KEY_FILE");
     if (c->api_key && c->api_key_file)
         return say(l, "ANTHROPIC_API_KEY and ANTHROPIC_API_KEY_FILE are both set; choose one");
     if (c->backoff_cap_ms < c->backoff_base_ms)

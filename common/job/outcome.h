@@ -81,6 +81,7 @@ enum cause {
     XX(CONNECTION,       "connection")       /* no connection, or it broke: attempts used up */  \
     XX(BAD_ANSWER,       "bad_answer")       /* broken answers: attempts used up */              \
     XX(RATE_LIMITED,     "rate_limited")     /* max_throttles used up */                         \
+    XX(OVER_LIMIT,       "over_limit")       /* asks for more at once than the limit of a minute */\
     XX(CRASH,            "crash")            /* max_recoveries used up */                        \
     XX(EXPIRED,          "expired")                                                              \
     XX(CANCELLED,        "cancelled")

@@ -6,7 +6,7 @@ import pytest
 from lua_lib import text
 
 ANSWER = ("now", "wait", "cause", "granted", "why", "requests", "input", "output", "mean_out",
-          "per_byte", "ask_in")
+          "per_byte", "ask_in", "input_limit", "output_limit")
 AHEAD_MS = 500
 
 
@@ -29,7 +29,7 @@ def step(pool, want=0, cost=(100, 50, 1024), ok=0, ok_sent=0, failed=0, failed_s
             failed, failed_sent, refused, refused_sent, explained, 0, 0, ok * 100, ok * 300, ok * 50, 400,
             sent, marked, *marks, *[n for limit in limits for n in limit]]
     answer = pool.server.call("pool_step", pool.stem, *args)
-    head, delays = answer[:11], [int(d) for d in answer[11:]]
+    head, delays = answer[:13], [int(d) for d in answer[13:]]
     return Round(head[1], text(head[2]), head[3], head[10], [float(text(m)) for m in head[5:8]], delays,
                  head[0])
 

@@ -128,7 +128,9 @@ static const struct {
     {"ANTHROPIC_API_KEY", "hunter2\xc3\xa9", "other than printable ASCII"},
     {"PENSTOCK_HTTP_TOKEN", "hunter2", NULL},
     {"PENSTOCK_HTTP_TOKEN", "hunter2\t2", "other than printable ASCII"},
-    {"ANTHROPIC_API_KEYS_FILE", "/etc/keys", "several accounts are not supported"},
+    {"ANTHROPIC_API_KEYS_FILE", "/nonexistent/keys",
+     "ANTHROPIC_API_KEYS_FILE: /nonexistent/keys cannot be read"},
+    {"ANTHROPIC_API_KEYS_FILE", "/dev/null", "holds no key; write NAME KEY"},
     {"PENSTOCK_CA_FILE", "/nonexistent/ca.pem",
      "PENSTOCK_CA_FILE: /nonexistent/ca.pem cannot be read"},
     {"PENSTOCK_CA_FILE", "/dev/null", NULL},
@@ -225,6 +227,69 @@ static void a_key_and_a_key_file_are_one_too_many(void **state)
     assert_null(strstr(l.why, "hunter2"));
 }
 
+static void a_file_of_keys_is_read_line_by_line(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text, *why;
+    } cases[] = {
+        {"a hunter2\n", NULL},
+        {"# mine\n\n  a\thunter2\r\nb = hunter3 org=acme\n", NULL},
+        {"", "holds no key"},
+        {"a\n", "line 1: write NAME KEY"},
+        {"a hunter2 b\n", "line 1: write NAME KEY"},
+        {"a hunter2 org=\n", "line 1: write NAME KEY"},
+        {"a hunter2 org=x y\n", "line 1: write NAME KEY"},
+        {"a hunter2 org=a:b\n", "line 1: an ORG is 1-64 of"},
+        {"a:b hunter2\n", "line 1: a name is 1-64 of"},
+        {"a hunter2\n#\na hunter3\n", "line 3: names a key that a line above has named"},
+        {"a hunter2\nb hunter2\n", "line 2: holds the key of a line above"},
+        {"a hunter2\xc3\xa9\n", "line 1: write NAME KEY"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char path[32], env[64];
+        write_file(path, cases[i].text);
+        snprintf(env, sizeof env, "ANTHROPIC_API_KEYS_FILE=%s", path);
+        struct loaded l = load_env(WORDS(env));
+        assert_null(strstr(l.why, "hunter"));
+        if (cases[i].why) {
+            refused(&l, cases[i].why);
+            refused(&l, path);
+        } else {
+            accepted(&l);
+            assert_string_equal(l.c.api_key, "hunter2");
+            conf_fini(&l.c);
+        }
+        unlink(path);
+    }
+}
+
+static void keys_have_an_account_each_or_share_one(void **state)
+{
+    (void)state;
+    struct conf c = {.api_keys = "a k1\nb k2 org=acme\nc=k3 org=acme\n"};
+    struct conf_key keys[CONF_KEYS_MAX];
+    assert_int_equal(conf_keys(&c, keys), 3);
+    assert_string_equal(keys[0].account, "a");
+    assert_string_equal(keys[1].account, "acme");
+    assert_string_equal(keys[2].account, "acme");
+    assert_string_equal(keys[2].name, "c");
+    assert_memory_equal(keys[2].key, "k3", keys[2].len);
+    c = (struct conf){.api_key = "k"};
+    assert_int_equal(conf_keys(&c, keys), 1);
+    assert_string_equal(keys[0].account, "main");
+}
+
+static void a_file_of_keys_beside_another_key_is_one_too_many(void **state)
+{
+    (void)state;
+    struct loaded l =
+        load_env(WORDS("ANTHROPIC_API_KEY=sk-hunter2", "ANTHROPIC_API_KEYS_FILE=/dev/null"));
+    refused(&l, "ANTHROPIC_API_KEYS_FILE and ANTHROPIC_API_KEY are both set; choose one");
+    l = load_env(WORDS("ANTHROPIC_API_KEY_FILE=/dev/null", "ANTHROPIC_API_KEYS_FILE=/dev/null"));
+    refused(&l, "ANTHROPIC_API_KEYS_FILE and ANTHROPIC_API_KEY_FILE are both set; choose one");
+}
+
 static void queues_are_split_with_their_weights(void **state)
 {
     (void)state;
@@ -266,6 +331,10 @@ int main(void)
         TAP("http off means no address", http_off_means_no_address),
         TAP("a key file is read, trimmed and checked", a_key_file_is_read_trimmed_and_checked),
         TAP("a key and a key file are one too many", a_key_and_a_key_file_are_one_too_many),
+        TAP("a file of keys is read line by line", a_file_of_keys_is_read_line_by_line),
+        TAP("keys have an account each, or share one", keys_have_an_account_each_or_share_one),
+        TAP("a file of keys beside another key is one too many",
+            a_file_of_keys_beside_another_key_is_one_too_many),
         TAP("queues are split with their weights", queues_are_split_with_their_weights),
         TAP("a thousand queues are the most", a_thousand_queues_are_the_most),
     };

@@ -271,6 +271,8 @@ static void make_env(struct private *p, bool has_key, struct env *e)
         env_add(e, "ANTHROPIC_API_KEY_FILE=/dev/fd/%d", KEY_FD);
     else if (conf->api_key_file && !p->base_url[0])
         env_add(e, "ANTHROPIC_API_KEY_FILE=%s", conf->api_key_file);
+    else if (conf->api_keys_file && !p->base_url[0])
+        env_add(e, "ANTHROPIC_API_KEYS_FILE=%s", conf->api_keys_file);
 }
 
 // --- one after the other ---------------------------------------------------------------------
@@ -378,7 +380,7 @@ static int start_worker(struct private *p)
 static bool lacks_key(const struct cli *c)
 {
     return !(c->conf.api_key && c->conf.api_key[0]) && !c->conf.api_key_file &&
-           strstr(c->conf.base_url, "api.anthropic.com");
+           !c->conf.api_keys_file && strstr(c->conf.base_url, "api.anthropic.com");
 }
 
 int private_start(struct cli *c, bool simulate, struct private **ret)

@@ -13,6 +13,7 @@
 #include "common/job/outcome.h"
 #include "common/job/ulid.h"
 #include "worker/http/client.h"
+#include "worker/run/account.h"
 #include "worker/run/permit.h"
 
 #include <stdbool.h>
@@ -53,13 +54,15 @@ struct attempt {
     enum attempt_state state;
     struct run *run;
     struct wqueue *queue;
-    struct pool *pool;     // from WAITING on
+    struct pool_class *class; // from WAITING on: the pools it may use
+    struct pool *pool;        // the one it is in, or was last
+    struct which_key key;     // of the call under way
     struct pool *promised; // one of its grants is kept for this job until it is known whose it is
     struct cost cost;      // what its call is thought to cost
     struct grant grant;    // where granted: its start is charged in the pool's ledger
     bool granted;
-    bool scheduled;    // WAITING for grant.start_ms
-    size_t body_bytes; // of the call under way
+    bool scheduled; // WAITING for grant.start_ms
+    size_t bytes;   // of the payload, as estimate_bytes counts them
     char token[ULID_LEN + 1];
     char claim_id[ULID_LEN + 2]; // "" once it has its own id
     char id[ID_BYTES_MAX + 1];

@@ -186,6 +186,8 @@ static void name_pools(struct run *r, char *ret, size_t room)
     {
         struct pool *p = CONTAINER_OF(k, struct pool, link);
         size_t more = strlen(p->name) + (len > 0);
+        if (!p->account)
+            continue;
         if (len + more >= room)
             return;
         snprintf(ret + len, room - len, "%s%s", len ? " " : "", p->name);

@@ -3,6 +3,7 @@
 #include "common/base/fault.h"
 #include "common/base/log.h"
 #include "common/base/rnd.h"
+#include "worker/run/estimate.h"
 #include "worker/run/run_int.h"
 
 #include <string.h>
@@ -14,17 +15,18 @@ static int64_t limit_or(int64_t of_job, int64_t of_conf)
     return of_job >= 0 ? of_job : of_conf;
 }
 
-// park: the pool is shut, so the job waits in `delayed` until it opens, spread, and jobs of other
-// pools pass it. Nothing is charged to it.
+// park: all pools it may use are shut, so the job waits in `delayed` until one opens, spread, and
+// jobs of other pools pass it. Nothing is charged to it.
 static void park(struct attempt *a, uint64_t now_ms)
 {
-    uint64_t until = a->pool->shut_until_ms;
+    struct pool *p = a->pool = pools_best(a->class, now_ms);
+    uint64_t until = p->shut_until_ms;
     int64_t wait = until > now_ms ? (int64_t)(until - now_ms) : 0;
-    if (a->pool->cause != CAUSE_QUOTA) // it may be opened sooner, by a trying call or a person
+    if (p->cause != CAUSE_QUOTA) // it may be opened sooner, by a trying call or a person
         wait = MIN(wait, (int64_t)PARK_MAX_MS);
     a->run->stats.parked++;
     gate_park(a);
-    a->pool->stats.parked++;
+    p->stats.parked++;
     settle_later(a, "parked", wait + (int64_t)rnd_below(PARK_SPREAD_MS));
 }
 
@@ -47,6 +49,18 @@ static void back_off(struct attempt *a, const char *why, int64_t tries, const st
     settle_later(a, why, backoff_ms(&a->run->backoff, (int)MIN(tries, 60), floor_ms, rnd_unit()));
 }
 
+// too_large buries a job that asks for more in one piece than the limit of a minute. True then.
+static bool too_large(struct attempt *a, const struct outcome *refused)
+{
+    struct outcome o = {.should_retry = -1};
+    if (refused)
+        o = *refused;
+    if (!estimate_never_fits(a, refused != NULL, o.message, sizeof o.message))
+        return false;
+    settle_failed(a, FAILURE_OVER_LIMIT, &o);
+    return true;
+}
+
 static void throttled(struct attempt *a, const struct decision *d, const struct outcome *o)
 {
     struct run *r = a->run;
@@ -57,14 +71,20 @@ static void throttled(struct attempt *a, const struct decision *d, const struct 
     gate_shut(a->pool, CAUSE_QUOTA, floor, o);
     r->stats.throttles++;
     a->throttles++;
+    if (too_large(a, o))
+        return;
     back_off(a, "throttle", a->throttles - 1, d, o);
 }
 
 static void account_trouble(struct attempt *a, const struct decision *d, const struct outcome *o)
 {
-    gate_shut(a->pool, d->shut, d->floor_ms, o);
+    struct account *account = a->pool->account;
+    uint64_t now_ms = clock_mono_ms();
+    bool of_key = d->shut == CAUSE_AUTH || d->shut == CAUSE_PERMISSION;
+    if (!of_key || !account_rest(a->run, account, a->key, d->floor_ms, now_ms))
+        gate_shut(a->pool, d->shut, d->floor_ms, o);
     settle_note(a, o);
-    park(a, clock_mono_ms());
+    park(a, now_ms);
 }
 
 static void obey(struct attempt *a, const struct decision *d, const struct outcome *o)
@@ -73,6 +93,7 @@ static void obey(struct attempt *a, const struct decision *d, const struct outco
     switch (d->verdict) {
     case VERDICT_DONE:
         a->attempts++;
+        account_well(r, a->pool->account, a->key);
         gate_succeeded(a->pool);
         settle_done(a, "succeeded", o);
         break;
@@ -179,17 +200,17 @@ static void start(struct attempt *a)
     struct model_defaults defaults = {r->conf->model, r->conf->max_tokens};
     strbuf_init(&a->body, a->payload_len + 4096);
     int err = r->provider->build(&a->job, &defaults, &a->body);
+    struct api_key *key = account_pick(r, a->pool->account, clock_mono_ms(), &a->key);
     int64_t timeout = a->job.timeout_ms > 0 ? a->job.timeout_ms : r->conf->timeout_ms;
     FAULT("call.before");
     if (!err)
-        err = http_submit(r->target, strbuf_span(&a->body), timeout, on_answer, a, &a->call);
+        err = http_submit(key->target, strbuf_span(&a->body), timeout, on_answer, a, &a->call);
     if (err) { // no memory: nothing was sent
         strbuf_fini(&a->body);
         settle_later(a, "handed_back", TICK_MS);
         return;
     }
     a->started = run_now(r);
-    a->body_bytes = a->payload_len;
     a->pool->calls++;
     r->stats.calls++;
     stats_started(a);
@@ -209,18 +230,35 @@ static void wait_or_park(struct attempt *a, uint64_t now_ms)
     }
 }
 
+// choose_pool: a job that has no start yet, or lost it as its pool shut, goes where the next one
+// is.
+static void choose_pool(struct attempt *a, uint64_t now_ms)
+{
+    if (a->scheduled && gate_is_shut(a->pool, now_ms) && !a->pool->trouble) {
+        permit_return(&a->pool->permits, a);
+        a->scheduled = false;
+    }
+    if (a->class && !a->scheduled)
+        a->pool = pools_best(a->class, now_ms);
+}
+
 void call_ready(struct attempt *a)
 {
     struct run *r = a->run;
     uint64_t now_ms = clock_mono_ms();
-    if (!a->pool && (a->pool = gate_pool(r, &a->job)) != NULL)
-        gate_note(a->queue, a->pool, now_ms);
+    if (!a->class && (a->class = pools_class(r, &a->job)) != NULL) {
+        pools_note(a->queue, a->class, now_ms);
+        a->bytes = estimate_bytes(a->payload, a->payload_len);
+    }
+    choose_pool(a, now_ms);
     if (a->cancel)
         settle_failed(a, FAILURE_CANCELLED, NULL);
     else if (a->expires_at >= 0 && a->expires_at <= run_now(r))
         settle_failed(a, FAILURE_EXPIRED, NULL);
     else if (r->mode != RUN_WORKING || !a->pool)
         settle_later(a, "handed_back", 0);
+    else if (!a->scheduled && too_large(a, NULL))
+        return;
     else if (gate_is_shut(a->pool, now_ms) && !a->pool->trouble)
         park(a, now_ms);
     else if (a->scheduled || (a->scheduled = gate_take(a, now_ms)))

@@ -2,6 +2,7 @@
 // here is what was heard of it, good for a quarter of a second, and what this worker learnt itself.
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "worker/run/estimate.h"
 #include "worker/run/run_int.h"
 
 #include <stdio.h>
@@ -10,96 +11,11 @@
 
 enum { TROUBLE_FIRST_MS = 60000, SAME_GATE_MS = 20 };
 
-// Before anything is known of a model's tokens: three bytes a token, and a third more for the
-// tokenizer of newer models (docs/governor.md).
-#define TOKENS_PER_BYTE 0.44
-
 struct parked { // a job that waits in `delayed` for its pool to open
     struct list_link link;
     struct wqueue *queue;
     char id[ID_BYTES_MAX + 1];
 };
-
-static struct pool *pool_new(struct run *r, const char *name)
-{
-    struct pool *p = calloc(1, sizeof *p);
-    if (!p)
-        return NULL;
-    snprintf(p->name, sizeof p->name, "%s", name);
-    key_pool(r->conf->prefix, name, p->key, sizeof p->key);
-    p->run = r;
-    p->eager = true; // a worker that starts may try a pool in trouble at once
-    p->permits.out_mean = p->permits.in_per_byte = -1;
-    p->mean = (struct cost){.input = 400,
-                            .output = (double)r->conf->max_tokens / 2,
-                            .most = (double)r->conf->max_tokens};
-    list_init(&p->parked);
-    list_append(&r->pools, &p->link);
-    r->beat_at_ms = 0; // let others know soon that this pool is in use
-    return p;
-}
-
-static struct pool *find_by_class(struct run *r, struct span model)
-{
-    char class[MODEL_BYTES_MAX + 1], name[256];
-    model_class(model, class, sizeof class);
-    snprintf(name, sizeof name, "%s:main:%s", r->provider->name, class);
-    list_each(&r->pools, k)
-    {
-        struct pool *p = CONTAINER_OF(k, struct pool, link);
-        if (strcmp(p->name, name) == 0)
-            return p;
-    }
-    return pool_new(r, name);
-}
-
-// find looks for the very model first: nearly always it is the one before again.
-static struct pool *find(struct run *r, struct span model)
-{
-    list_each(&r->pools, k)
-    {
-        struct pool *p = CONTAINER_OF(k, struct pool, link);
-        if (span_is(model, p->model))
-            return p;
-    }
-    struct pool *p = find_by_class(r, model);
-    if (p && model.len > 0 && model.len < sizeof p->model) {
-        memcpy(p->model, model.at, model.len);
-        p->model[model.len] = '\0';
-    }
-    return p;
-}
-
-struct pool *gate_pool(struct run *r, const struct job *job)
-{
-    return find(r, job->model.len ? job->model : span_of(r->conf->model));
-}
-
-void gate_note(struct wqueue *q, struct pool *p, uint64_t now_ms)
-{
-    size_t at = 0;
-    while (at < POOLS_OF_QUEUE - 1 && q->pools[at] && q->pools[at] != p)
-        at++;
-    for (; at > 0; at--) {
-        q->pools[at] = q->pools[at - 1];
-        q->pool_seen_ms[at] = q->pool_seen_ms[at - 1];
-    }
-    q->pools[0] = p;
-    q->pool_seen_ms[0] = now_ms;
-}
-
-size_t gate_pools(struct wqueue *q, uint64_t now_ms, struct pool *ret[POOLS_OF_QUEUE])
-{
-    size_t count = 0;
-    for (size_t i = 0; i < POOLS_OF_QUEUE && q->pools[i]; i++)
-        if (i == 0 || now_ms - q->pool_seen_ms[i] < POOL_SEEN_MS)
-            ret[count++] = q->pools[i];
-    if (count == 0) {
-        ret[0] = find(q->run, span_of(q->run->conf->model));
-        count = ret[0] ? 1 : 0;
-    }
-    return count;
-}
 
 bool gate_is_shut(const struct pool *p, uint64_t now_ms)
 {
@@ -124,28 +40,12 @@ bool gate_take(struct attempt *a, uint64_t now_ms)
     struct pool *p = a->pool;
     if (gate_is_shut(p, now_ms) && !gate_may_try(p))
         return false;
-    gate_price(a);
+    estimate_cost(a);
     if (!permit_take(&p->permits, a, now_ms))
         return false;
     learn_mean(p, &a->cost);
     p->try_unused = false;
     return true;
-}
-
-// What a call will cost is guessed from what others did: tokens in by the request's bytes, tokens
-// out by the mean of the queue's answers. Anchors put the ledger right where a guess was wrong.
-void gate_price(struct attempt *a)
-{
-    const struct pool *p = a->pool;
-    const struct wqueue *q = a->queue;
-    int64_t given = a->job.max_tokens > 0 ? a->job.max_tokens : a->run->conf->max_tokens;
-    double per_byte = p->permits.in_per_byte > 0 ? p->permits.in_per_byte : TOKENS_PER_BYTE;
-    double out = q->out_mean > 0            ? q->out_mean
-                 : p->permits.out_mean >= 0 ? p->permits.out_mean
-                                            : (double)given / 2;
-    a->cost = (struct cost){.input = (double)a->payload_len * per_byte,
-                            .output = MIN(out, (double)given),
-                            .most = (double)given};
 }
 
 // retry_waiting looks again at the attempts that waited for this pool's answer.

@@ -6,6 +6,7 @@
 #include "common/job/outcome.h"
 #include "common/queue/keys.h"
 #include "worker/provider/provider.h"
+#include "worker/run/account.h"
 #include "worker/run/attempt.h"
 #include "worker/run/permit.h"
 #include "worker/run/stats.h"
@@ -14,8 +15,6 @@ struct run;
 struct wqueue;
 
 enum {
-    POOLS_OF_QUEUE = 8,        // models of one queue that are remembered,
-    POOL_SEEN_MS = 60000,      // for this long, but for the latest
     GATE_FRESH_MS = 250,       // how long the knowledge that a pool is open is good for
     GATE_LOOK_MS = 1000,       // a shut pool is looked at again so often: it may open sooner
     PARKED_MAX = 4096,         // jobs of a pool that are remembered as waiting for it
@@ -27,8 +26,8 @@ struct pool {
     struct list_link link; // in run->pools
     char name[256];
     char key[KEY_BYTES_MAX];
-    char model[MODEL_BYTES_MAX + 1]; // a model of it: the one asked for last
     struct run *run;
+    struct account *account; // whose quota it is; NULL = gone with a reload of the keys
     struct permits permits;
     struct cost mean;       // of this worker's jobs of this pool
     uint64_t shut_until_ms; // monotonic
@@ -43,13 +42,8 @@ struct pool {
     struct stats_pool stats;
 };
 
-struct pool *gate_pool(struct run *r, const struct job *job);
-// gate_pools gives the pools whose gates decide over a queue: of the jobs seen lately, or the
-// default model's where none has been seen. Returns how many (at least 1, 0 without memory).
-size_t gate_pools(struct wqueue *q, uint64_t now_ms, struct pool *ret[POOLS_OF_QUEUE]);
-void gate_note(struct wqueue *q, struct pool *p, uint64_t now_ms); // a job of it was seen
-bool gate_is_shut(const struct pool *p, uint64_t now_ms);          // known to be, just now
-bool gate_may_try(const struct pool *p); // shut, but for the one call that tries
+bool gate_is_shut(const struct pool *p, uint64_t now_ms); // known to be, just now
+bool gate_may_try(const struct pool *p);                  // shut, but for the one call that tries
 // gate_take gives an attempt its start; false = none is to be had now. Its time may lie ahead
 // (a->grant.start_ms).
 bool gate_take(struct attempt *a, uint64_t now_ms);
@@ -57,7 +51,6 @@ bool gate_take(struct attempt *a, uint64_t now_ms);
 // report.
 void gate_ask(struct pool *p, size_t want, uint64_t now_ms);
 uint64_t gate_wakes(const struct pool *p, bool wanted); // when gate_ask has something to do
-void gate_price(struct attempt *a);                     // sets a->cost
 void gate_park(struct attempt *a); // remembers that it waits for the pool to open
 void gate_shut(struct pool *p, enum cause why, int64_t wait_ms, const struct outcome *o);
 void gate_succeeded(struct pool *p);  // an answer that shows the account to be well

@@ -15,6 +15,13 @@ size_t permit_free(const struct permits *p, uint64_t now_ms)
     return p->count > p->promised ? p->count - p->promised : 0;
 }
 
+uint64_t permit_first(const struct permits *p, uint64_t now_ms)
+{
+    if (p->any_until_ms > now_ms)
+        return now_ms;
+    return p->count > 0 ? p->grants[p->first].start_ms : UINT64_MAX;
+}
+
 uint64_t permit_claim_at(const struct permits *p, uint64_t now_ms)
 {
     if (p->any_until_ms > now_ms)
@@ -108,13 +115,15 @@ void permit_hear(struct permits *p, const struct reply *reply, int64_t granted, 
     p->out_mean = reply_num(reply, 8, -1);
     p->in_per_byte = reply_num(reply, 9, -1) / 1e6;
     p->ask_at_ms = now_ms + (uint64_t)reply_int_or(reply_at(reply, 10), 0);
+    p->limit_input = (double)reply_int_or(reply_at(reply, 11), 0);
+    p->limit_output = (double)reply_int_or(reply_at(reply, 12), 0);
     p->any_until_ms = granted < 0 ? now_ms + GATE_FRESH_MS : 0;
     for (int64_t i = 0; i < granted; i++) {
         marks[0] += 1;
         marks[1] += mean.input;
         marks[2] += mean.output;
         struct grant g = {.marked = marked, .cost = mean};
-        g.start_ms = now_ms + (uint64_t)reply_int_or(reply_at(reply, 11 + (size_t)i), 0);
+        g.start_ms = now_ms + (uint64_t)reply_int_or(reply_at(reply, 13 + (size_t)i), 0);
         memcpy(g.marks, marks, sizeof marks);
         put(p, g);
     }
@@ -188,7 +197,7 @@ void permit_answered(struct permits *p, struct attempt *a, const struct usage *u
     r->ok++;
     r->ok_sent = MAX(r->ok_sent, a->started);
     r->in_sum += input;
-    r->in_bytes += (double)a->body_bytes;
+    r->in_bytes += (double)a->bytes;
     r->out_sum += output;
     r->latency_ms += (double)latency_ms;
     if (a->granted) {
@@ -250,4 +259,6 @@ void permit_headers(struct permits *p, const struct attempt *a, const struct rat
     r->limits[2] = h->output;
     for (int i = 0; i < 3; i++)
         per_minute(&r->limits[i]);
+    p->limit_input = (double)MAX(r->limits[1].limit, (int64_t)0);
+    p->limit_output = (double)MAX(r->limits[2].limit, (int64_t)0);
 }

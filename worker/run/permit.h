@@ -54,10 +54,12 @@ struct permits {
     double marks[3];        // as of the latest round, for calls that nobody counts
     int64_t marked;
     struct report report;
-    double out_mean, in_per_byte; // as the ledger has them; < 0 = it has none yet
+    double out_mean, in_per_byte;     // as the ledger has them; < 0 = it has none yet
+    double limit_input, limit_output; // tokens a minute; 0 = not known
 };
 
-size_t permit_free(const struct permits *p, uint64_t now_ms); // starts not promised to anyone
+size_t permit_free(const struct permits *p, uint64_t now_ms);    // starts not promised to anyone
+uint64_t permit_first(const struct permits *p, uint64_t now_ms); // when; UINT64_MAX = none
 // permit_claim_at says when to claim jobs for them: once there are a few, or the first one's time
 // is near. Claiming for each as it is granted would cost Redis twice the commands.
 uint64_t permit_claim_at(const struct permits *p, uint64_t now_ms);

@@ -20,21 +20,21 @@ static size_t starts_allowed(struct wqueue *q, size_t room, uint64_t now_ms, str
 {
     size_t most = 0;
     bool shut = false;
-    struct pool *pools[POOLS_OF_QUEUE];
-    size_t count = gate_pools(q, now_ms, pools);
+    struct pool_class *classes[CLASSES_OF_QUEUE];
+    size_t count = pools_of_queue(q, now_ms, classes);
     for (size_t i = 0; i < count; i++) {
-        struct pool *p = pools[i];
-        size_t left = permit_free(&p->permits, now_ms);
-        if (gate_is_shut(p, now_ms) && !gate_may_try(p)) {
-            shut = true;
-            left = 0;
+        struct pool_class *c = classes[i];
+        shut |= pools_all_shut(c, now_ms);
+        for (size_t k = 0; k < c->count; k++) {
+            struct pool *p = c->pools[k];
+            bool open = !gate_is_shut(p, now_ms) || gate_may_try(p);
+            size_t left = open ? permit_free(&p->permits, now_ms) : 0;
+            if (left > most && permit_claim_at(&p->permits, now_ms) <= now_ms) {
+                most = left;
+                *ret_pool = p;
+            }
         }
-        if (left > most && permit_claim_at(&p->permits, now_ms) <= now_ms) {
-            most = left;
-            *ret_pool = p;
-        }
-        if (left < room)
-            gate_ask(p, MIN(room - left, (size_t)CLAIM_MAX), now_ms);
+        pools_ask(c, room, now_ms);
     }
     return shut && q->delayed > DELAYED_WHEN_SHUT ? 0 : most;
 }
@@ -149,12 +149,8 @@ static uint64_t queue_wakes(const struct wqueue *q, uint64_t now_ms)
         uint64_t gather = q->claimed_at_ms + GATHER_MS;
         if (gather > now_ms)
             at = earlier(at, gather);
-        for (size_t i = 0; i < POOLS_OF_QUEUE && q->pools[i]; i++) {
-            uint64_t claim = permit_claim_at(&q->pools[i]->permits, now_ms);
-            at = earlier(at, gate_wakes(q->pools[i], true));
-            if (claim > now_ms)
-                at = earlier(at, claim);
-        }
+        for (size_t i = 0; i < CLASSES_OF_QUEUE && q->classes[i]; i++)
+            at = earlier(at, pools_wake(q->classes[i], run_room(q->run), now_ms));
     }
     return at;
 }

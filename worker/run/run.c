@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUEUES_MAX = 1000, START_GRACE_MS = 3000, URL_BYTES_MAX = 2048 };
+enum { QUEUES_MAX = 1000, START_GRACE_MS = 3000 };
 
 int64_t run_now(const struct run *r)
 {
@@ -176,26 +176,6 @@ static int open_link(struct run *r, struct rlink **ret, bool waiter)
 
 // ------------------------------------------------------------------------------------ the API
 
-static int make_target(struct run *r, const struct conf *c, struct http_target **ret)
-{
-    enum { LINES_MAX = 16 };
-    struct strbuf text;
-    char url[URL_BYTES_MAX], *lines[LINES_MAX + 1] = {0};
-    strbuf_init(&text, 16 * 1024);
-    r->provider->headers(c->api_key ? c->api_key : "", c->api_version, c->auth, &text);
-    size_t n = 0;
-    char *rest = text.at;
-    for (char *line; n < LINES_MAX && rest && (line = strsep(&rest, "\n")) != NULL;)
-        if (line[0])
-            lines[n++] = line;
-    snprintf(url, sizeof url, "%s%s", c->base_url, r->provider->path);
-    int err = http_target_new(r->http, url, (const char *const *)lines, ret);
-    if (text.at)
-        explicit_bzero(text.at, text.room);
-    strbuf_fini(&text);
-    return err;
-}
-
 static int open_http(struct run *r)
 {
     const struct conf *c = r->conf;
@@ -209,7 +189,7 @@ static int open_http(struct run *r)
         .calls_max = (int)c->concurrency,
     };
     int err = http_client_new(r->loop, &opt, &r->http);
-    return err ? err : make_target(r, c, &r->target);
+    return err ? err : accounts_make(r, c, &r->accounts);
 }
 
 // ------------------------------------------------------------------------------------ start
@@ -315,6 +295,7 @@ int run_new(struct uv_loop_s *loop, const struct conf *conf, const char *worker_
     snprintf(r->worker, sizeof r->worker, "%s", worker_id);
     take_conf(r, conf);
     list_init(&r->pools);
+    list_init(&r->classes);
     list_init(&r->spare);
     for (int s = 0; s < ATTEMPT_STATES; s++)
         list_init(&r->by_state[s]);
@@ -329,13 +310,16 @@ int run_new(struct uv_loop_s *loop, const struct conf *conf, const char *worker_
 
 int run_reload(struct run *r, const struct conf *conf)
 {
-    struct http_target *fresh;
-    int err = make_target(r, conf, &fresh);
+    struct accounts fresh;
+    int err = accounts_make(r, conf, &fresh);
+    if (!err && (err = pools_prepare(r, &fresh)) != 0)
+        accounts_drop(&fresh);
     if (err)
         return err;
-    http_target_unref(r->target);
-    r->target = fresh;
+    accounts_drop(&r->accounts);
+    r->accounts = fresh;
     take_conf(r, conf);
+    pools_regroup(r);
     gate_eager(r);
     return 0;
 }
@@ -409,6 +393,8 @@ static void free_all(struct run *r)
             free(CONTAINER_OF(list_pop(&r->queues[i].to_repeat), struct claim, link));
     while (!list_is_empty(&r->pools))
         gate_free(CONTAINER_OF(list_pop(&r->pools), struct pool, link));
+    while (!list_is_empty(&r->classes))
+        free(CONTAINER_OF(list_pop(&r->classes), struct pool_class, link));
     while (!list_is_empty(&r->spare))
         free(CONTAINER_OF(list_pop(&r->spare), struct attempt, in_state));
     free(r->queues);
@@ -442,8 +428,7 @@ void run_close(struct run *r, void (*closed)(void *arg), void *arg)
     r->closed = closed;
     r->closed_arg = arg;
     r->handles++; // ours, until all closings have begun
-    if (r->target)
-        http_target_unref(r->target);
+    accounts_drop(&r->accounts);
     if (r->http)
         r->handles++, http_client_close(r->http, on_part_closed, r);
     if (r->link)

@@ -10,6 +10,7 @@
 #include "worker/provider/provider.h"
 #include "worker/run/attempt.h"
 #include "worker/run/gate.h"
+#include "worker/run/pools.h"
 #include "worker/run/run.h"
 
 #include <uv.h>
@@ -47,8 +48,8 @@ struct wqueue {
     bool refusal_told;    // Redis refuses scripts of this queue, and the log has it
     struct rlink *waiter; // its own connection: a blocking wait holds one up
     bool waiting;
-    struct pool *pools[POOLS_OF_QUEUE]; // of the models seen, latest first
-    uint64_t pool_seen_ms[POOLS_OF_QUEUE];
+    struct pool_class *classes[CLASSES_OF_QUEUE]; // of the models seen, latest first
+    uint64_t class_seen_ms[CLASSES_OF_QUEUE];
     struct list to_repeat; // struct claim: sent, the answer never came
     struct list to_fetch, to_admit, to_reject, to_settle; // struct attempt.todo
 };
@@ -74,16 +75,16 @@ struct run {
     char redis_run_id[64];
     char url_shown[320]; // the Redis URL without its password
     struct http_client *http;
-    struct http_target *target;
+    struct accounts accounts;
     const struct provider *provider;
     struct backoff backoff;
     struct wqueue *queues;
     size_t queue_count;
-    struct list pools, spare; // spare: attempts that are gone, for the next ones
+    struct list pools, classes, spare; // spare: attempts that are gone, for the next ones
     struct list by_state[ATTEMPT_STATES];
-    size_t reserved; // slots that claims under way have asked for
-    size_t suspects;
-    double pass; // of the queue served last: one that wakes up starts from here
+    size_t reserved;          // slots that claims under way have asked for
+    size_t suspects, handles; // handles: still to be closed
+    double pass;              // of the queue served last: one that wakes up starts from here
     enum run_mode mode;
     uint64_t drain_until_ms, beat_at_ms;
     int64_t began; // Redis ms
@@ -91,7 +92,6 @@ struct run {
     uv_prepare_t prepare;
     uv_check_t check;
     uv_timer_t timer;
-    size_t handles; // still to be closed
     bool ended_told, pumping;
     void (*ended)(void *arg);
     void *ended_arg;

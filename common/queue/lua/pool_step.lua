@@ -25,7 +25,8 @@
 
   Returns {now, ms until it opens (0 = open), cause, granted (-1 = any number), why,
            spent requests, input, output (marks before these grants), mean output,
-           tokens per million bytes, ms until more may be asked for, delay ms...}
+           tokens per million bytes, ms until more may be asked for,
+           input limit, output limit (tokens a minute, 0 = not known), delay ms...}
   A grant is used at its delay, not before. Its marks are the spent figures plus its own costs and
   those of the grants before it.
 
@@ -451,8 +452,8 @@ local function answer(open_in, cause, granted, why, marks)
                string.format('%.15g', marks[2]), string.format('%.15g', marks[3]),
                string.format('%.6g', num('output_mean', -1)),
                bytes > 0 and floor(num('in_tokens') / bytes * 1000000) or -1,
-               floor(min(max(wait or 0, 0), 1000))}
-  for i = 1, #delays do out[11 + i] = delays[i] end
+               floor(min(max(wait or 0, 0), 1000)), floor(num('input_limit')), floor(num('output_limit'))}
+  for i = 1, #delays do out[13 + i] = delays[i] end
   return out
 end
 

@@ -1,0 +1,211 @@
+"""The governor, as far as it can be seen from outside: Redis, the results and the simulator."""
+import json
+import os
+import pathlib
+import signal
+
+from fleet import KEY, Fleet
+from simlib import wait_until
+
+POOL = "penstock:pool:{anthropic:%s:%s}"
+MODEL = "claude-sonnet-5"
+
+
+def keys_of(*names):
+    return [f"{name}={KEY}-{name}" for name in names]
+
+
+class KeysFleet(Fleet):
+    """A fleet whose workers read several keys from a file: lines of `NAME` or `NAME org=ORG`."""
+
+    def __init__(self, *lines, sim_keys=None, **flags):
+        super().__init__(key=sim_keys or keys_of(*[line.split()[0] for line in lines]), **flags)
+        self.file = pathlib.Path(self.redis.dir) / "keys"
+        self.write(*lines)
+
+    def write(self, *lines):
+        text = "# name, key and what shares a quota\n"
+        for line in lines:
+            name, _, rest = line.partition(" ")
+            text += f"{name} {KEY}-{name} {rest}\n"
+        self.file.write_text(text)
+
+    def env(self, **extra):
+        env = super().env(**extra)
+        del env["ANTHROPIC_API_KEY"]
+        env["ANTHROPIC_API_KEYS_FILE"] = str(self.file)
+        return env
+
+    def ledger(self, account, model=MODEL):
+        return self.r.hgetall(POOL % (account, model))
+
+    def calls_by_key(self):
+        counts = {}
+        for seen in self.sim.log():
+            counts[seen["account"]] = counts.get(seen["account"], 0) + 1
+        return counts
+
+    def everything_in_redis(self):
+        text = ""
+        for key in self.r.scan_iter("*"):
+            kind = self.r.type(key)
+            value = {"string": lambda k: self.r.get(k), "hash": lambda k: self.r.hgetall(k),
+                     "list": lambda k: self.r.lrange(k, 0, -1),
+                     "zset": lambda k: self.r.zrange(k, 0, -1),
+                     "set": lambda k: self.r.smembers(k)}[kind](key)
+            text += f"{key} {value}\n"
+        return text
+
+
+def jobs(count, prefix="n", **more):
+    return [{"id": f"{prefix}{n}", "prompt": f"{prefix}{n} story", "max_tokens": 20, **more}
+            for n in range(count)]
+
+
+def ids(count, prefix="n"):
+    return [f"{prefix}{n}" for n in range(count)]
+
+
+# ------------------------------------------------------------------------------------ several keys
+
+def test_jobs_are_spread_over_two_keys_and_each_has_a_pool_of_its_own():
+    with KeysFleet("a", "b", rpm=600, burst_s=1, latency="constant:20", require_key=True) as fleet:
+        fleet.worker(concurrency=16)
+        fleet.push(*jobs(120))
+        results = fleet.results(ids(120), timeout_s=60)
+        assert {r["status"] for r in results.values()} == {"succeeded"}
+        counts = fleet.calls_by_key()
+        assert min(counts["a"], counts["b"]) >= 30, counts
+        assert float(fleet.ledger("a")["requests_limit"]) == 600
+        assert float(fleet.ledger("b")["requests_limit"]) == 600
+        assert not fleet.pool(), "there is no account main"
+        assert fleet.sim.stats()["repeats"] == 0
+
+
+def test_no_key_is_in_redis_or_the_log():
+    with KeysFleet("a", "b", latency="constant:5", require_key=True) as fleet:
+        worker = fleet.worker(concurrency=8, log_level="debug")
+        fleet.push(*jobs(20))
+        fleet.results(ids(20))
+        assert KEY not in fleet.everything_in_redis()
+        assert KEY not in worker.text()
+
+
+def test_keys_of_one_organisation_share_a_pool():
+    with KeysFleet("a org=acme", "b org=acme", sim_keys=[f"{k},org=acme" for k in keys_of("a", "b")],
+                   rpm=6000, latency="constant:10", require_key=True) as fleet:
+        fleet.worker(concurrency=8)
+        fleet.push(*jobs(60))
+        fleet.results(ids(60), timeout_s=30)
+        counts = fleet.calls_by_key()
+        assert min(counts["a"], counts["b"]) >= 15, counts
+        assert fleet.ledger("acme") and not fleet.ledger("a") and not fleet.ledger("b")
+
+
+def test_a_key_that_is_refused_does_not_stop_the_others():
+    with KeysFleet("good", "bad", sim_keys=keys_of("good"), latency="constant:10",
+                   require_key=True) as fleet:
+        fleet.worker(concurrency=8)
+        fleet.push(*jobs(60))
+        results = fleet.results(ids(60), timeout_s=30)
+        assert {r["status"] for r in results.values()} == {"succeeded"}
+        assert {r["attempts"] for r in results.values()} == {1}, "a refused key charges no job"
+        assert fleet.ledger("bad")["cause"] == "auth" and not fleet.ledger("good").get("cause")
+
+
+def test_a_refused_key_of_an_organisation_rests_while_its_others_go_on():
+    with KeysFleet("good org=acme", "bad org=acme", sim_keys=keys_of("good"),
+                   latency="constant:10", require_key=True) as fleet:
+        worker = fleet.worker(concurrency=8)
+        fleet.push(*jobs(60))
+        results = fleet.results(ids(60), timeout_s=30)
+        assert {r["status"] for r in results.values()} == {"succeeded"}
+        assert not fleet.ledger("acme").get("cause"), "the pool is open"
+        rests = worker.events("key_rests")
+        assert [line["key"] for line in rests] == ["bad"]
+
+
+def test_a_file_of_keys_is_read_again_on_sighup():
+    with KeysFleet("a", sim_keys=keys_of("a", "b"), latency="constant:5", require_key=True) as fleet:
+        worker = fleet.worker(concurrency=4)
+        fleet.push(*jobs(10))
+        fleet.results(ids(10))
+        assert set(fleet.calls_by_key()) == {"a"}
+        fleet.write("b")
+        worker.signal(signal.SIGHUP)
+        worker.wait_event("reloaded")
+        fleet.push(*jobs(10, "m"))
+        fleet.results(ids(10, "m"))
+        assert fleet.calls_by_key()["b"] == 10
+        fleet.file.write_text("b\n")
+        worker.signal(signal.SIGHUP)
+        refused = worker.wait_event("reload_refused")
+        assert "line 1" in refused["why"] and KEY not in refused["why"]
+        fleet.push(*jobs(1, "last"))
+        assert fleet.result("last0")["status"] == "succeeded"
+
+
+def test_a_429_of_one_key_shuts_its_pool_alone():
+    with KeysFleet("a", "b", latency="constant:5", require_key=True) as fleet:
+        fleet.worker(concurrency=4)
+        fleet.push(*jobs(4, "warm"))
+        fleet.results(ids(4, "warm"))
+        fleet.r.hset(POOL % ("a", MODEL), mapping={
+            "open_at": int(fleet.r.time()[0] * 1000) + 60000, "cause": "quota"})
+        before = fleet.calls_by_key().get("a", 0)
+        fleet.push(*jobs(40))
+        fleet.results(ids(40), timeout_s=20)
+        assert fleet.calls_by_key().get("a", 0) - before <= 20, "what had been granted before"
+
+
+# ------------------------------------------------------------------------------------ never fits
+
+def test_a_request_that_can_never_fit_is_dead_at_once_with_the_two_numbers():
+    with Fleet(itpm=20000, latency="constant:5") as fleet:
+        fleet.worker(concurrency=4)
+        fleet.push({"id": "first", "prompt": "hello"})
+        fleet.result("first")
+        wait_until(lambda: fleet.pool().get("input_limit"), 5, "the limit")
+        calls = fleet.sim.stats()["requests"]
+        fleet.push({"id": "book", "prompt": "word " * 60000}, {"id": "next", "prompt": "short"})
+        result = fleet.result("book")
+        assert (result["status"], result["error"]["type"]) == ("failed", "over_limit")
+        assert "20000" in result["error"]["message"] and result["attempts"] == 0
+        numbers = [int(w) for w in result["error"]["message"].split() if w.isdigit()]
+        assert len(numbers) == 2 and max(numbers) > 50000, result["error"]["message"]
+        assert fleet.r.zscore(fleet.key("dead"), "book")
+        assert fleet.job("book")["cause"] == "over_limit"
+        assert fleet.result("next")["status"] == "succeeded"
+        assert fleet.sim.stats()["requests"] == calls + 1, "no call was made for it"
+
+
+def test_a_request_that_never_fits_is_dead_after_its_429_where_nothing_was_known():
+    with Fleet(itpm=20000, latency="constant:5") as fleet:
+        fleet.worker(concurrency=4)
+        fleet.push({"id": "book", "prompt": "word " * 40000})
+        result = fleet.result("book")
+        assert result["error"]["type"] == "over_limit" and "20000" in result["error"]["message"]
+        assert result["throttles"] == 1
+
+
+def test_an_image_does_not_count_by_the_length_of_its_base64():
+    with Fleet(itpm=20000, latency="constant:5", bytes_per_token=100) as fleet:
+        fleet.worker(concurrency=4)
+        fleet.push({"id": "first", "prompt": "hello"})
+        fleet.result("first")
+        wait_until(lambda: fleet.pool().get("input_limit"), 5, "the limit")
+        image = {"type": "image", "source": {"type": "base64", "media_type": "image/png",
+                                             "data": "A" * 400000}}
+        fleet.push({"id": "image", "messages": [{"role": "user", "content": [image]}]})
+        assert fleet.result("image")["status"] == "succeeded"
+
+
+def test_max_tokens_above_a_limit_that_reserves_them_never_fits():
+    with Fleet(otpm=4000, otpm_precharge=True, latency="constant:5") as fleet:
+        fleet.worker(concurrency=4, output_charge="reserved")
+        fleet.push({"id": "first", "prompt": "hello", "max_tokens": 100})
+        fleet.result("first")
+        wait_until(lambda: fleet.pool().get("output_limit"), 5, "the limit")
+        fleet.push({"id": "long", "prompt": "long", "max_tokens": 5000})
+        message = fleet.result("long")["error"]["message"]
+        assert "5000" in message and "4000" in message
