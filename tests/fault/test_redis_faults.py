@@ -48,6 +48,25 @@ def test_redis_away_is_one_line_in_the_log_no_work_and_then_work_again():
         assert len(worker.events("redis_up")) == 2
 
 
+def times_it_slept(pid):
+    return int(open(f"/proc/{pid}/status").read().split("voluntary_ctxt_switches:")[1].split()[0])
+
+
+def test_a_worker_whose_calls_end_while_redis_is_away_sleeps_until_it_returns():
+    with Fleet(latency="uniform:200-600") as fleet:
+        worker = fleet.worker(concurrency=8)
+        fleet.push(*[{"id": f"s{n}", "prompt": f"p{n}"} for n in range(8)])
+        fleet.sim.wait_for(8)
+        fleet.redis.kill()
+        worker.wait_event("redis_down")
+        wait_until(lambda: fleet.sim.stats()["in_flight"]["now"] == 0, 10, "the calls to end")
+        began, slept = time.monotonic(), times_it_slept(worker.pid)
+        wait_until(lambda: time.monotonic() - began > 3, 10, "three seconds to pass")
+        turns = (times_it_slept(worker.pid) - slept) / (time.monotonic() - began)
+        assert turns < 60, "it wakes up again and again for something that only Redis can answer"
+        fleet.redis.start()
+
+
 def test_scripts_flushed_and_connections_killed_under_load_change_nothing():
     with Fleet(latency="uniform:5-40") as fleet:
         ids = [f"f{n}" for n in range(400)]

@@ -166,7 +166,7 @@ static void on_step(int err, const struct reply *reply, void *arg)
 uint64_t gate_wakes(const struct pool *p, bool wanted)
 {
     uint64_t at = p->permits.report_at_ms ? p->permits.report_at_ms : UINT64_MAX;
-    if (p->asking)
+    if (p->asking || !p->run->ready) // Redis' answer, or its return, wakes us
         return UINT64_MAX;
     if (wanted) {
         uint64_t ask =
