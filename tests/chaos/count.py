@@ -102,6 +102,8 @@ class Count:
         payloads = sum(int(run.get(w, 0)) for w in (*words, "duplicates"))
         self.expect(payloads == self.producer.pushed,
                     f"the run counts {payloads} payloads of {self.producer.pushed}: {run}")
+        if not {"api", "refuse", "stop"} & set(self.stage.opt.names):
+            self.expect("retries" not in stats, f"{stats.get('retries')} attempts charged for nothing")
         self.expect("vanished" not in stats, f"{stats.get('vanished')} jobs vanished")
         self.stats = stats
 
