@@ -1,6 +1,7 @@
 #include "common/queue/script.h"
 
 #include "common/base/err.h"
+#include "common/queue/keys.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -117,7 +118,7 @@ static int load(struct rlink *link, enum script s, rlink_cb cb, void *arg)
     struct span source = script_source(s);
     const char *argv[] = {"SCRIPT", "LOAD", source.at};
     size_t lens[] = {6, 4, source.len};
-    return rlink_call(link, 3, argv, lens, 0, cb, arg);
+    return rlink_call_each(link, 3, argv, lens, cb, arg);
 }
 
 static void on_loaded(int err, const struct reply *reply, void *arg)
@@ -140,25 +141,42 @@ static void on_answer(int err, const struct reply *reply, void *arg)
     w.cb(err, reply, w.arg);
 }
 
+// add_keys: a script that moves a queue's keys names two of them, its stem, which never exists, and
+// `jobs`. While a cluster moves the queue's slot to another node, and some keys are here and some
+// there, Redis then refuses to run it on either (TRYAGAIN), though most of its keys are not named.
+static size_t add_keys(enum script s, const char *key, char *jobs, size_t room, const char **argv,
+                       size_t *lens)
+{
+    bool one = s == SCRIPT_LOOK || strncmp(script_name(s), "pool_", 5) == 0;
+    size_t len = strlen(key);
+    argv[0] = one ? "1" : "2", lens[0] = 1;
+    argv[1] = key, lens[1] = len;
+    if (one)
+        return 2;
+    snprintf(jobs, room, "%sjobs", key);
+    argv[2] = jobs, lens[2] = strlen(jobs);
+    return 3;
+}
+
 int script_call(struct rlink *link, enum script s, const char *key, const struct args *a,
                 rlink_cb cb, void *arg)
 {
     static const char unknown[] = "0000000000000000000000000000000000000000";
-    const char *argv[SCRIPT_ARGS_MAX + 4];
-    size_t lens[SCRIPT_ARGS_MAX + 4];
+    const char *argv[SCRIPT_ARGS_MAX + 5];
+    size_t lens[SCRIPT_ARGS_MAX + 5];
+    char jobs[KEY_BYTES_MAX];
     argv[0] = "EVALSHA", lens[0] = 7;
     argv[1] = scripts[s].sha[0] ? scripts[s].sha : unknown, lens[1] = 40;
-    argv[2] = "1", lens[2] = 1;
-    argv[3] = key, lens[3] = strlen(key);
-    for (size_t i = 0; i < a->count; i++) {
-        argv[4 + i] = a->at[i].at;
-        lens[4 + i] = a->at[i].len;
+    size_t argc = 2 + add_keys(s, key, jobs, sizeof jobs, argv + 2, lens + 2);
+    for (size_t i = 0; i < a->count; i++, argc++) {
+        argv[argc] = a->at[i].at;
+        lens[argc] = a->at[i].len;
     }
     struct wrap *w = malloc(sizeof *w);
     if (!w)
         return ERR_NOMEM;
     *w = (struct wrap){link, s, cb, arg};
-    int err = rlink_call(link, (int)a->count + 4, argv, lens, 0, on_answer, w);
+    int err = rlink_call(link, (int)argc, argv, lens, 0, on_answer, w);
     if (err)
         free(w);
     return err;

@@ -55,7 +55,8 @@ void args_add_int(struct args *a, int64_t n);
 int script_load_all(struct rlink *link, void (*done)(int err, const char *why, void *arg),
                     void *arg) MUST_CHECK;
 
-// script_call runs a script with one key. If it returns 0, cb runs exactly once, as rlink_call's.
+// script_call runs a script on a key: a queue's stem, a pool's hash. If it returns 0, cb runs
+// exactly once, as rlink_call's.
 int script_call(struct rlink *link, enum script s, const char *key, const struct args *a,
                 rlink_cb cb, void *arg) MUST_CHECK;
 

@@ -1,6 +1,7 @@
 #include "common/redis/reply.h"
 
 #include <hiredis/hiredis.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const redisReply *tree(const struct reply *r)
@@ -84,4 +85,96 @@ size_t reply_count(const struct reply *r)
 const struct reply *reply_at(const struct reply *r, size_t i)
 {
     return i < reply_count(r) ? (const struct reply *)tree(r)->element[i] : NULL;
+}
+
+// --- a tree of our own ----------------------------------------------------------------------
+
+static redisReply *new_node(int type)
+{
+    redisReply *r = calloc(1, sizeof *r);
+    if (r)
+        r->type = type;
+    return r;
+}
+
+struct reply *reply_new(size_t count)
+{
+    redisReply *r = new_node(REDIS_REPLY_ARRAY);
+    if (!r)
+        return NULL;
+    r->element = calloc(count ? count : 1, sizeof(redisReply *));
+    r->elements = r->element ? count : 0;
+    for (size_t i = 0; i < r->elements; i++) {
+        r->element[i] = new_node(REDIS_REPLY_NIL);
+        if (!r->element[i])
+            r->elements = i;
+    }
+    if (r->element && r->elements == count)
+        return (struct reply *)r;
+    reply_free((struct reply *)r);
+    return NULL;
+}
+
+void reply_free(struct reply *of)
+{
+    redisReply *r = (redisReply *)of;
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->elements; i++)
+        reply_free((struct reply *)r->element[i]);
+    free(r->element);
+    free(r->str);
+    free(r);
+}
+
+// copy_text: strings, statuses and errors.
+static struct reply *copy_text(const redisReply *from)
+{
+    redisReply *r = new_node(from->type);
+    if (!r)
+        return NULL;
+    r->str = malloc(from->len + 1);
+    if (!r->str) {
+        free(r);
+        return NULL;
+    }
+    memcpy(r->str, from->str, from->len);
+    r->str[from->len] = '\0';
+    r->len = from->len;
+    return (struct reply *)r;
+}
+
+struct reply *reply_copy(const struct reply *of)
+{
+    const redisReply *from = tree(of);
+    if (!from)
+        return NULL;
+    if (from->str)
+        return copy_text(from);
+    if (from->type != REDIS_REPLY_ARRAY) {
+        redisReply *r = new_node(from->type);
+        if (r)
+            r->integer = from->integer;
+        return (struct reply *)r;
+    }
+    struct reply *array = reply_new(from->elements);
+    for (size_t i = 0; array && i < from->elements; i++)
+        reply_put(array, i, reply_copy((const struct reply *)from->element[i]));
+    return array;
+}
+
+struct reply *reply_part(struct reply *array, size_t i)
+{
+    return i < reply_count(array) ? (struct reply *)((redisReply *)array)->element[i] : NULL;
+}
+
+void reply_put(struct reply *array, size_t i, struct reply *one)
+{
+    if (!one || i >= reply_count(array)) {
+        reply_free(one);
+        return;
+    }
+    redisReply **at = &((redisReply *)array)->element[i];
+    reply_free((struct reply *)*at);
+    *at = (redisReply *)one;
 }

@@ -19,4 +19,11 @@ bool reply_is_error(const struct reply *r, const char *code); // starts with tha
 size_t reply_count(const struct reply *r);                    // elements of an array; 0 else
 const struct reply *reply_at(const struct reply *r, size_t i); // element i; NULL out of range
 
+// A tree of our own, to put together what several answers said. reply_free frees it, and only it.
+struct reply *reply_copy(const struct reply *r); // NULL on NULL, or where there is no memory
+struct reply *reply_new(size_t count);           // an array of nils; NULL: no memory
+void reply_put(struct reply *array, size_t i, struct reply *one); // takes one; NULL: nil stays
+struct reply *reply_part(struct reply *array, size_t i);          // NULL out of range
+void reply_free(struct reply *r);
+
 #endif

@@ -49,8 +49,14 @@ static void link_go(struct rlink *l, enum rlink_state next)
 
 static void begin_try(struct rlink *l)
 {
+    const char *host;
+    int port;
     link_go(l, RLINK_CONNECTING);
-    if (l->url->kind == RURL_SENTINEL)
+    if (l->guide && l->guide->cluster && rcluster_where(l->guide->cluster, l->key, &host, &port))
+        rdial_start(l, host, port);
+    else if (l->cluster && rcluster_seed(l->cluster, l->tries, &host, &port))
+        rdial_start(l, host, port);
+    else if (l->url->kind == RURL_SENTINEL)
         rsentinel_begin(l);
     else
         rdial_start(l, l->url->host, l->url->kind == RURL_UNIX ? 0 : l->url->port);
@@ -121,7 +127,9 @@ void rlink_up(struct rlink *l)
     l->watch_ms = 0;
     l->up_ms = l->heard_ms = uv_now(l->loop);
     l->told_down = false;
-    if (l->on_state)
+    if (l->cluster)
+        rcluster_reconsider(l->cluster, NULL);
+    else if (l->on_state)
         l->on_state(l, RLINK_UP, "connected", l->arg);
 }
 
@@ -163,6 +171,8 @@ void rlink_lost(struct rlink *l, const char *fmt, ...)
 void rlink_kick(struct rlink *l, const char *why)
 {
     assert(l->state != RLINK_CLOSED);
+    if (l->cluster)
+        rcluster_kick(l->cluster, why);
     if (l->state != RLINK_DOWN)
         rlink_lost(l, "%s", why);
 }
@@ -254,6 +264,7 @@ void rlink_handle_closed(struct rlink *l)
     void (*closed)(void *) = l->closed;
     void *arg = l->closed_arg;
     rcalls_fini(&l->calls);
+    rcluster_free(l->cluster);
     free(l);
     if (closed)
         closed(arg);
@@ -270,7 +281,11 @@ static void report_down(struct rlink *l)
     if (!l->tell_down)
         return;
     l->tell_down = false;
-    if (l->on_state && l->state != RLINK_CLOSED)
+    if (l->state == RLINK_CLOSED)
+        return;
+    if (l->cluster)
+        rcluster_reconsider(l->cluster, l->first_why); // its own socket is not the service
+    else if (l->on_state)
         l->on_state(l, RLINK_DOWN, l->first_why, l->arg);
 }
 
@@ -290,8 +305,12 @@ static void on_soon(uv_idle_t *h)
         rsock_flush(l->sock);
     report_down(l);
     rcalls_answer_late(&l->calls);
+    if (l->cluster)
+        rcluster_answer_late(l->cluster);
     take_step(l);
-    if (l->state == RLINK_CLOSED && list_is_empty(&l->calls.late))
+    bool all_told =
+        list_is_empty(&l->calls.late) && (!l->cluster || list_is_empty(&l->cluster->late));
+    if (l->state == RLINK_CLOSED && all_told)
         finish_close(l);
 }
 
@@ -309,6 +328,17 @@ static bool is_demoted(const struct reply *r)
            (reply_is_error(r, "ERR") && strstr(reply_text(r), ": -READONLY "));
 }
 
+// is_elsewhere: a cluster's word that the key of this link is to be asked for at another node, or
+// at a better time.
+static bool is_elsewhere(struct rlink *l, const struct reply *r)
+{
+    if (l->alone || l->cluster || !rcluster_is_moving(r))
+        return false;
+    if (l->guide && l->guide->cluster)
+        rcluster_heard(l->guide->cluster, r, l->dial.host);
+    return true;
+}
+
 static void on_answer(redisAsyncContext *ctx, void *tree, void *arg)
 {
     (void)arg;
@@ -321,7 +351,7 @@ static void on_answer(redisAsyncContext *ctx, void *tree, void *arg)
     rcalls_answer(&l->calls, reply_is_error(reply, "") ? ERR_REDIS : 0, reply);
     if (ctx->data != s)
         return; // the callback kicked or closed the link
-    if (is_demoted(reply))
+    if (is_demoted(reply) || is_elsewhere(l, reply))
         rlink_lost(l, "%s", reply_text(reply));
     else
         watch(l);
@@ -329,6 +359,24 @@ static void on_answer(redisAsyncContext *ctx, void *tree, void *arg)
 
 int rlink_call(struct rlink *l, int argc, const char **argv, const size_t *lens,
                int64_t patience_ms, rlink_cb cb, void *arg)
+{
+    assert(l->state != RLINK_CLOSED);
+    if (l->cluster)
+        return rcluster_call(l->cluster, argc, argv, lens, patience_ms, cb, arg);
+    return rlink_call_here(l, argc, argv, lens, patience_ms, cb, arg);
+}
+
+int rlink_call_each(struct rlink *l, int argc, const char **argv, const size_t *lens, rlink_cb cb,
+                    void *arg)
+{
+    assert(l->state != RLINK_CLOSED);
+    if (l->cluster)
+        return rcluster_call_each(l->cluster, argc, argv, lens, cb, arg);
+    return rlink_call_here(l, argc, argv, lens, 0, cb, arg);
+}
+
+int rlink_call_here(struct rlink *l, int argc, const char **argv, const size_t *lens,
+                    int64_t patience_ms, rlink_cb cb, void *arg)
 {
     assert(l->state != RLINK_CLOSED && argc > 0 && cb);
     if (l->state != RLINK_UP)
@@ -387,6 +435,9 @@ int rlink_open(struct uv_loop_s *loop, const struct rlink_options *opt, struct r
     snprintf(l->client_name, sizeof l->client_name, "%s", opt->client_name ? opt->client_name : "");
     l->on_state = opt->on_state;
     l->arg = opt->arg;
+    l->guide = opt->guide;
+    l->key = opt->key;
+    l->alone = opt->alone;
     l->state = RLINK_DOWN;
     rcalls_init(&l->calls);
     if (l->url->kind == RURL_SENTINEL)
@@ -410,17 +461,34 @@ void rlink_close(struct rlink *l, void (*closed)(void *arg), void *arg)
     rdial_stop(l);
     drop_socket(l);
     uv_timer_stop(&l->timer);
+    if (l->cluster)
+        rcluster_close(l->cluster);
     rlink_soon(l);
 }
 
 bool rlink_is_up(const struct rlink *l)
 {
-    return l->state == RLINK_UP;
+    return l->cluster ? l->cluster->up && l->state != RLINK_CLOSED : l->state == RLINK_UP;
 }
 
 const char *rlink_why(const struct rlink *l)
 {
-    return l->why;
+    return l->cluster && l->cluster->why[0] ? l->cluster->why : l->why;
+}
+
+int rlink_slot(const struct rlink *l, const char *key)
+{
+    return l->cluster ? rslot_of_key(span_of(key)) : 0;
+}
+
+size_t rlink_nodes(const struct rlink *l)
+{
+    size_t count = 0;
+    if (!l->cluster)
+        return 0;
+    list_each(&l->cluster->nodes, k) count +=
+        rcluster_holds(l->cluster, CONTAINER_OF(k, const struct rnode, link));
+    return count;
 }
 
 uint64_t rlink_last_answer_ms(const struct rlink *l)
@@ -430,7 +498,7 @@ uint64_t rlink_last_answer_ms(const struct rlink *l)
 
 size_t rlink_outstanding(const struct rlink *l)
 {
-    return l->calls.waiting.count + l->calls.late.count;
+    return l->calls.waiting.count + l->calls.late.count + (l->cluster ? l->cluster->errands : 0);
 }
 
 uint64_t rlink_calls_made(const struct rlink *l)

@@ -1,6 +1,11 @@
 // rlink: one logical connection to Redis that outlives many sockets. The only folder that knows
 // hiredis.
 //
+// A link whose server turns out to be a node of a Redis Cluster has a connection to each node it
+// needs, and sends each command to the one that holds its key; that is found out when it connects
+// (CLUSTER SLOTS). It follows MOVED and ASK, and waits TRYAGAIN and CLUSTERDOWN out for as long as
+// the call's patience. It is up while all nodes are that hold a key it has ever used.
+//
 // A call made while the link is down fails at once with ERR_LINK_DOWN and is never queued: a queue
 // move replayed after its lease has gone would take the job from its new owner. When the socket
 // breaks, every outstanding call is answered with ERR_LINK_DOWN, from the loop. The link reconnects
@@ -36,6 +41,12 @@ struct rlink_options {
     // tries that follow are silent (rlink_why has the latest).
     void (*on_state)(struct rlink *l, enum rlink_state state, const char *why, void *arg);
     void *arg;
+    // For a link that is used for one key only (a blocking wait): where the server of the link
+    // `guide` is a cluster, it leads to the node that holds `key`. Both are borrowed until it is
+    // closed. Answers that say that the slot is elsewhere, or not served now, make it look anew.
+    struct rlink *guide;
+    const char *key;
+    bool alone; // one server, whatever it says
 };
 
 // An answer: err is 0 and reply the tree (borrowed until return), or err is ERR_LINK_DOWN (reply
@@ -61,6 +72,16 @@ void rlink_close(struct rlink *l, void (*closed)(void *arg), void *arg);
 // more than once (SUBSCRIBE, MONITOR).
 int rlink_call(struct rlink *l, int argc, const char **argv, const size_t *lens,
                int64_t patience_ms, rlink_cb cb, void *arg) MUST_CHECK;
+
+// rlink_call_each sends a command without a key to every node that is connected, and to each that
+// will be before anything else (SCRIPT LOAD); cb hears the answer of one of them. At most 32
+// different ones of at most 4 words, borrowed for the link's life. On one server it is rlink_call.
+int rlink_call_each(struct rlink *l, int argc, const char **argv, const size_t *lens, rlink_cb cb,
+                    void *arg) MUST_CHECK;
+// rlink_slot gives the slot of a key; 0 for every key where there is no cluster.
+int rlink_slot(const struct rlink *l, const char *key);
+// rlink_nodes: how many nodes hold slots; 0 where there is no cluster.
+size_t rlink_nodes(const struct rlink *l);
 
 bool rlink_is_up(const struct rlink *l);
 // rlink_why gives the latest reason to be down, also of a silent try; "" where there was none yet.

@@ -1,15 +1,18 @@
 // rlink_greet: what is said first on a new connection, all of it at once: AUTH, SELECT, CLIENT
 // SETNAME, ROLE where a Sentinel sent us, and a PING, whose answer means that Redis is there, has
-// let us in and has loaded its data.
+// let us in and has loaded its data. Then, whether it is a node of a cluster: any error that
+// CLUSTER SLOTS meets means that it is not.
+#include "common/base/err.h"
 #include "common/redis/rlink_int.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-enum step { STEP_AUTH, STEP_SELECT, STEP_NAME, STEP_ROLE, STEP_PING };
+enum step { STEP_AUTH, STEP_SELECT, STEP_NAME, STEP_ROLE, STEP_PING, STEP_SLOTS };
 
-static const char *const names[] = {"AUTH", "SELECT", "CLIENT SETNAME", "ROLE", "PING"};
+static const char *const names[] = {"AUTH", "SELECT", "CLIENT SETNAME",
+                                    "ROLE", "PING",   "CLUSTER SLOTS"};
 
 void rgreet_refusal(const struct rlink *l, const char *what, const struct reply *r, char *ret,
                     size_t room)
@@ -41,12 +44,34 @@ static bool is_master(const struct reply *role)
     return reply_str(reply_at(role, 0), &word) && span_is(word, "master");
 }
 
+static int say(struct rlink *l, enum step step, int argc, const char **argv);
+
+static void ask_slots(struct rlink *l)
+{
+    const char *slots[] = {"CLUSTER", "SLOTS"};
+    if (l->alone || l->guide || l->url->kind == RURL_SENTINEL)
+        rlink_up(l);
+    else if (say(l, STEP_SLOTS, 2, slots))
+        rlink_lost(l, "the greeting could not be sent");
+}
+
+static void take_slots(struct rlink *l, const struct reply *r)
+{
+    int err = rcluster_learn(l, r, l->dial.port ? l->dial.host : "127.0.0.1");
+    if (!err)
+        rlink_up(l);
+    else
+        rlink_lost(l, "%s", err == ERR_NOMEM ? err_text(err) : "its cluster serves no slot yet");
+}
+
 static void take_answer(struct rlink *l, enum step step, const struct reply *r)
 {
     if (step == STEP_NAME)
         return; // a name is a courtesy; an ACL may forbid it
     if (step == STEP_PING && is_pong(r))
-        rlink_up(l);
+        ask_slots(l);
+    else if (step == STEP_SLOTS)
+        take_slots(l, r);
     else if (reply_is_error(r, ""))
         refuse(l, step, r);
     else if (step == STEP_ROLE && !is_master(r))

@@ -9,6 +9,7 @@
 #define PENSTOCK_REDIS_RLINK_INT_H
 
 #include "common/redis/rcall.h"
+#include "common/redis/rcluster.h"
 #include "common/redis/rlink.h"
 #include "common/redis/rlink_sock.h"
 
@@ -64,8 +65,8 @@ void rsentinel_ask(struct rlink *l); // the socket is connected
 
 // --- rlink_greet.c --------------------------------------------------------------------------
 
-// rgreet_start sends AUTH, SELECT, CLIENT SETNAME, ROLE and PING as needed; it ends in rlink_up or
-// rlink_lost.
+// rgreet_start sends AUTH, SELECT, CLIENT SETNAME, ROLE and PING as needed, then CLUSTER SLOTS; it
+// ends in rlink_up or rlink_lost.
 void rgreet_start(struct rlink *l);
 // rgreet_auth sends the URL's user and password.
 int rgreet_auth(struct rlink *l, redisCallbackFn *fn, void *arg) MUST_CHECK;
@@ -88,6 +89,10 @@ struct rlink {
     struct rcalls calls;
     struct rdial dial;
     struct rsentinel sentinel;
+    struct rlink *guide; // borrowed: knows the node that holds key; NULL = the URL's server
+    const char *key;
+    bool alone;               // does not ask whether it is a cluster
+    struct rcluster *cluster; // NULL: one server, or not known yet
 
     uv_timer_t timer; // DOWN: next try. CONNECTING, GREETING: time-out. UP: patience
     uv_idle_t idle;   // "soon": runs once, on the loop's next turn
@@ -120,5 +125,8 @@ void rlink_up(struct rlink *l);
 // Down, and a new try after the backoff.
 void rlink_lost(struct rlink *l, const char *fmt, ...) PRINTF(2, 3);
 void rlink_handle_closed(struct rlink *l);
+// rlink_call_here sends on the link's own socket, cluster or not.
+int rlink_call_here(struct rlink *l, int argc, const char **argv, const size_t *lens,
+                    int64_t patience_ms, rlink_cb cb, void *arg) MUST_CHECK;
 
 #endif

@@ -1,6 +1,6 @@
 // rlink_tls: TLS on a connected socket, by hiredis_ssl with an SSL object of our own. hiredis_ssl
 // alone checks the certificate's chain but not the name in it, so that any certificate of the same
-// authority would do; here the URL's host must be in the certificate, as a name or as an address.
+// authority would do; here the host we dial must be in the certificate, as a name or as an address.
 // Files are read anew for each connection: a renewed certificate needs no restart.
 #include "common/base/err.h"
 #include "common/redis/rlink_int.h"
@@ -74,7 +74,7 @@ static bool expect_host(SSL *ssl, const char *host)
 }
 
 // make_ssl: the SSL object of one connection, which keeps its context alive.
-static SSL *make_ssl(const struct rurl *u, char *ret_why, size_t why_room)
+static SSL *make_ssl(const struct rurl *u, const char *host, char *ret_why, size_t why_room)
 {
     SSL *ssl = NULL;
     SSL_CTX *c = SSL_CTX_new(TLS_client_method());
@@ -89,7 +89,7 @@ static SSL *make_ssl(const struct rurl *u, char *ret_why, size_t why_room)
     if (load_files(c, u, ret_why, why_room))
         goto done;
     ssl = SSL_new(c);
-    if (ssl && expect_host(ssl, u->host))
+    if (ssl && expect_host(ssl, host))
         goto done;
     SSL_free(ssl);
     ssl = NULL;
@@ -120,7 +120,7 @@ int rtls_start(struct rsock *s, char *ret_why, size_t why_room)
 {
     redisContext *c = &s->ctx->c;
     const redisContextFuncs *plain = c->funcs;
-    SSL *ssl = make_ssl(s->link->url, ret_why, why_room);
+    SSL *ssl = make_ssl(s->link->url, s->link->dial.host, ret_why, why_room);
     if (!ssl)
         return ERR_BAD_CONF;
     if (redisInitiateSSL(c, ssl) == REDIS_OK) {

@@ -48,6 +48,10 @@ class Redis:
         self.client = redis.Redis(unix_socket_path=self.socket, decode_responses=True)
         wait_until(self._answers, 10, "redis-server")
 
+    @property
+    def url(self):
+        return f"unix://{self.socket}"
+
     def _answers(self):
         try:
             return self.client.ping()
@@ -163,7 +167,7 @@ class Fleet:
 
     def env(self, **extra):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PENSTOCK_", "ANTHROPIC_"))}
-        env.update(PENSTOCK_REDIS_URL=f"unix://{self.redis.socket}", ANTHROPIC_API_KEY=KEY,
+        env.update(PENSTOCK_REDIS_URL=self.redis.url, ANTHROPIC_API_KEY=KEY,
                    ANTHROPIC_BASE_URL=self.sim.base_url, PENSTOCK_HTTP="off")
         env.update({k: str(v) for k, v in extra.items()})
         return env

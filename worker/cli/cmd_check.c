@@ -87,10 +87,16 @@ static void check_server(struct check *k)
             version);
     else
         say(k, FINE, "redis", "%s %s answers", valkey ? "Valkey" : "Redis", version);
-    if (info_of(k, "role", text, sizeof text) && strcmp(text, "master") != 0)
+    size_t nodes = rlink_nodes(sync_link(k->cli->redis));
+    if (nodes)
+        say(k, FINE, "redis", "it is a cluster: %zu node%s with slots", nodes,
+            nodes > 1 ? "s" : "");
+    else if (info_of(k, "cluster_enabled", text, sizeof text) && strcmp(text, "1") == 0)
+        say(k, WRONG, "redis",
+            "it is a cluster, and CLUSTER SLOTS is not allowed: give this user "
+            "+cluster|slots");
+    else if (info_of(k, "role", text, sizeof text) && strcmp(text, "master") != 0)
         say(k, WRONG, "redis", "it is a replica: name the master, or use redis+sentinel://");
-    if (info_of(k, "cluster_enabled", text, sizeof text) && strcmp(text, "1") == 0)
-        say(k, WARN, "redis", "it is a cluster: only what lies on this node can be reached");
     if (info_of(k, "aof_enabled", text, sizeof text) && strcmp(text, "1") != 0)
         say(k, WARN, "persistence",
             "there is no append-only file: a restart of Redis loses jobs; "

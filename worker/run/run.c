@@ -163,13 +163,16 @@ static void on_link_state(struct rlink *link, enum rlink_state state, const char
     }
 }
 
-static int open_link(struct run *r, struct rlink **ret, bool waiter)
+// open_link opens the run's link, or the one that waits for a queue.
+static int open_link(struct run *r, struct rlink **ret, const struct wqueue *waiter)
 {
     struct rlink_options opt = {
         .url = &r->url,
         .client_name = waiter ? "penstock-wait" : "penstock-worker",
         .on_state = waiter ? NULL : on_link_state,
         .arg = r,
+        .guide = waiter ? r->link : NULL,
+        .key = waiter ? waiter->jobs : NULL,
     };
     return rlink_open(r->loop, &opt, ret);
 }
@@ -267,9 +270,9 @@ static int open_all(struct run *r, char *ret_why, size_t why_room)
     rurl_show(&r->url, r->url_shown, sizeof r->url_shown);
     err = open_http(r);
     if (!err)
-        err = open_link(r, &r->link, false);
+        err = open_link(r, &r->link, NULL);
     for (size_t i = 0; !err && i < r->queue_count; i++)
-        err = open_link(r, &r->queues[i].waiter, true);
+        err = open_link(r, &r->queues[i].waiter, &r->queues[i]);
     if (err && r->url.kind == RURL_TLS && !rlink_has_tls())
         snprintf(
             ret_why, why_room,

@@ -1,6 +1,7 @@
 #include "worker/run/window.h"
 
 #include "common/base/err.h"
+#include "common/queue/look.h"
 #include "worker/run/run_int.h"
 
 #include <assert.h>
@@ -75,14 +76,10 @@ bool run_see_pool(const struct run *r, size_t i, struct pool_view *ret)
 int run_look(struct run *r, const char *const items[][4], size_t count, run_heard heard, void *arg)
 {
     assert(count <= LOOK_ITEMS_MAX);
-    if (!r->ready || r->queue_count == 0)
-        return ERR_LINK_DOWN;
-    args_clear(&r->args);
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < 4; k++)
-            args_add_str(&r->args, items[i][k] ? items[i][k] : "");
-    return script_call(r->link, SCRIPT_LOOK, r->queues[0].stem, &r->args, heard, arg);
+    return r->ready && count ? look_call(r->link, items, count, heard, arg) : ERR_LINK_DOWN;
 }
+
+_Static_assert((int)LOOK_ITEMS_MAX == (int)LOOK_MAX, "one ceiling");
 
 // told_script gives the script that an operator's word stands for; SCRIPT_COUNT = a plain command.
 static enum script told_script(const char *word)

@@ -45,7 +45,7 @@ bool run_see_pool(const struct run *r, size_t i, struct pool_view *ret);
 typedef void (*run_heard)(int err, const struct reply *reply, void *arg);
 
 // run_look asks many things at once (common/queue/lua/look.lua): items of four arguments each. If
-// it returns 0, heard is called once. One command of Redis.
+// it returns 0, heard is called once. One command of Redis; in a cluster one a slot.
 enum { LOOK_ITEMS_MAX = 48 };
 int run_look(struct run *r, const char *const items[][4], size_t count, run_heard heard,
              void *arg) MUST_CHECK;
