@@ -12,7 +12,9 @@
   delayed jobs to cancel 0/1, id...}: the ids in flight that are to be cancelled.
   Keeps:  a recovered job is due now; a recovered payload is next in `jobs`, where it came from, and
           of several the one that was taken first is next.
-  Bounds: 100 leases, 100 cancels, 1 MiB of payload beyond the first, 250 reply lists.
+          A job that has lost its place in active, delayed or dead (keys deleted by hand, or half a
+          data set restored) gets it back: the sweep looks at one page of keys a second.
+  Bounds: 100 leases, 100 cancels, 1 MiB of payload beyond the first, 250 reply lists, 500 keys.
   Repeat: what ran out and was to be cancelled has been dealt with; it goes on with the rest.
 ]]
 local max_deaths = tonumber(ARGV[2])
@@ -133,7 +135,29 @@ local function pay()
   end
 end
 
+-- put_back: the place that the state of a job names; a lease of 30 s, for its holder may live.
+local PLACES = {active = active, delayed = delayed, dead = dead}
+local function put_back(id)
+  local f = call('HMGET', stem_job .. id, 'state', 'due', 'died')
+  local place = PLACES[f[1] or '']
+  if not place or call('ZSCORE', place, id) then return end
+  local at = f[1] == 'active' and now + 30000 or tonumber(f[1] == 'dead' and f[3] or f[2]) or now
+  call('ZADD', place, text(at), id)
+  count('orphans')
+end
+
+-- sweep: the other direction of recovery, for all workers together: one page a second.
+local function sweep()
+  local at = stem .. 'op:sweep'
+  if not call('SET', at .. ':at', '1', 'PX', 1000, 'NX') then return end
+  local page = try('SCAN', call('GET', at) or '0', 'MATCH', stem_job .. '*', 'COUNT', 500)
+  if page.err then return end -- this user may not SCAN
+  call('SET', at, page[1], 'PX', 3600000)
+  for _, key in ipairs(page[2]) do put_back(string.sub(key, #stem_job + 1)) end
+end
+
 if ARGV[1] == '1' then recover() end
+sweep()
 if call('SCARD', cancel) > 0 then
   for _, id in ipairs(call('SRANDMEMBER', cancel, 100)) do cancel_one(id) end
 end
