@@ -164,3 +164,32 @@ def test_a_round_sent_twice_is_put_right_by_the_next_anchor(pool):
     step(pool, headers=(now, now, (spent, 0, 0), limits(left=70)))
     assert float(pool.fields()["requests_left"]) == pytest.approx(70, abs=3)
     assert got.granted >= 0
+
+
+def override(pool, **fields):
+    pool.redis.hset(pool.stem, mapping=fields)
+
+
+def test_an_operators_limit_paces_starts_below_what_the_api_would_allow(pool):
+    known(pool)
+    override(pool, requests_override=600)
+    assert 1 <= step(pool, want=64).granted <= 8  # ten a second, half a second ahead
+    assert step(pool, want=64).granted <= 1
+    override(pool, requests_override=0)
+    assert step(pool, want=64).granted > 10
+
+
+def test_an_operators_limit_on_tokens_counts_what_calls_cost(pool):
+    known(pool)
+    override(pool, input_override=60_000)  # a thousand a second: ten calls of a hundred
+    assert 1 <= step(pool, want=64).granted <= 8
+    assert step(pool, want=64).granted <= 1
+    step(pool, back=5)
+    assert 3 <= step(pool, want=64).granted <= 7
+
+
+def test_an_operators_limit_holds_where_no_header_tells_one(pool):
+    override(pool, requests_override=600, pace=5)  # as fast as would need no counting
+    assert 1 <= step(pool, want=64).granted <= 8
+    assert 0 <= step(pool, want=64).granted <= 1
+    assert pool.fields().get("pace_held", "0") == "0"  # the pace is not what held it

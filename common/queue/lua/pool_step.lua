@@ -62,6 +62,16 @@ local function known(d) return num(d .. '_limit') > 0 end
 local function anything_known() return known('requests') or known('input') or known('output') end
 local function rate(d) return num(d .. '_limit') / 60000 end
 
+-- override: a limit a minute that an operator has set, per ms; 0 = none. It has a pace of its own, so
+-- that what headers say of the API's bucket, which is larger, does not loosen it.
+local function override(d) return num(d .. '_override') / 60000 end
+local function bound(d)
+  return override(d) > 0 and num(d .. '_override_next', now) - BURST or 0
+end
+local function overridden()
+  return override('requests') > 0 or override('input') > 0 or override('output') > 0
+end
+
 -- refill: what flows back per ms, less what users we cannot see take out.
 local function refill(d)
   local r, drain = rate(d), num(d .. '_drain')
@@ -82,6 +92,7 @@ local function clock_went_back()
     set(d .. '_next', now)
     set(d .. '_seen', 0)
     set(d .. '_drift_at', now)
+    if num(d .. '_override_next') > now then set(d .. '_override_next', now) end
   end
   for _, field in ipairs({'pace_next', 'pace_from', 'refused_at', 'breaker_until', 'failed_sent', 'probe_at'}) do
     if num(field) > now then set(field, now) end
@@ -115,6 +126,10 @@ local function charge(d, n)
   if n == 0 then return end
   set(d .. '_left', num(d .. '_left') - n)
   set(d .. '_spent', num(d .. '_spent') + n)
+  local most = override(d)
+  if most > 0 then
+    set(d .. '_override_next', max(num(d .. '_override_next', now), now - BURST) + n / most)
+  end
 end
 
 -- take_report: charges given back and corrected; what calls turn out to cost.
@@ -401,6 +416,7 @@ local function grant_known(want, speed)
     local t = now
     for _, d in ipairs(KINDS) do
       if known(d) then t = max(t, when(d)) end
+      t = max(t, bound(d))
     end
     if t > now + AHEAD then
       wait = t - now - AHEAD / 2
@@ -418,15 +434,17 @@ end
 local function grant_paced(want, part)
   local pace = num('pace', START_RATE) * part * num('share', 1)
   if num('pace_begun') == 0 then set('pace_begun', now) end
-  if pace >= FREE and s.pace_mode ~= 'track' and part == 1 then return true end
+  if pace >= FREE and s.pace_mode ~= 'track' and part == 1 and not overridden() then return true end
   while #delays < want do
-    local t = max(now, num('pace_next', now - START / pace) - BURST)
+    local paced = max(now, num('pace_next', now - START / pace) - BURST)
+    local t = paced
     if t > now then set('pace_held', '1') end
+    for _, d in ipairs(KINDS) do t = max(t, bound(d)) end
     if t > now + AHEAD then
       wait = t - now - AHEAD / 2
       return false
     end
-    set('pace_next', max(num('pace_next', now - START / pace), t) + 1 / pace)
+    set('pace_next', max(num('pace_next', now - START / pace), paced) + 1 / pace)
     grant(t)
   end
   return false
