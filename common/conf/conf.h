@@ -99,6 +99,20 @@ struct conf_key {
 // may be empty. How many.
 int conf_keys(const struct conf *c, struct conf_key ret[CONF_KEYS_MAX]);
 
+// conf_man prints the settings of a program for its manual page, as man(7) sections (.SS);
+// conf_man_text any text so that nothing in it is a request.
+void conf_man(enum conf_program who, FILE *out);
+void conf_man_text(const char *text, FILE *out);
+// conf_each_flag tells the flags of a program, for shell completion.
+struct conf_flag {
+    const char *name;  // without the dashes
+    const char *kind;  // what a value looks like: "URL", "FILE", "N"
+    const char *words; // those that it may be, parted by blanks; NULL = any
+    const char *help;
+};
+void conf_each_flag(enum conf_program who, void (*fn)(const struct conf_flag *flag, void *arg),
+                    void *arg);
+
 // A queue and its weight, from conf.queues.
 struct conf_queue {
     char name[65];

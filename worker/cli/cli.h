@@ -52,6 +52,12 @@ struct cli {
 
 extern const struct cli_verb cli_verbs[]; // ends with a nameless one
 
+struct cli_exit {
+    int code;
+    const char *meaning; // NULL ends the list
+};
+extern const struct cli_exit cli_exits[];
+
 // cli_option gives an option's value ("" for a switch), or NULL where it was not given.
 const char *cli_option(const struct cli *c, const char *name);
 // cli_connect opens c->redis; on failure it has said why, and gives an exit code.
@@ -78,6 +84,7 @@ int cmd_top(struct cli *c);
 int cmd_tail(struct cli *c);
 int cmd_export(struct cli *c);
 int cmd_limits(struct cli *c);
+int cmd_completion(struct cli *c);
 int cmd_workers(struct cli *c);
 int cmd_runs(struct cli *c);
 int cmd_check(struct cli *c);

@@ -5,6 +5,16 @@
 #define JSON {"json", NULL, "print JSON"}
 // clang-format on
 
+const struct cli_exit cli_exits[] = {
+    {EXIT_ALL_WELL, "all well"},
+    {EXIT_SOME_FAILED, "a job failed, an id was not there, or check found something wrong"},
+    {EXIT_USAGE, "wrong words on the command line, a setting or a file that makes no sense"},
+    {EXIT_NO_REDIS, "Redis cannot be reached, or refused"},
+    {EXIT_TIMEOUT, "--timeout ran out"},
+    {EXIT_STOPPED, "run stopped before its end: Ctrl-C, or --max-cost"},
+    {0, NULL},
+};
+
 const struct cli_verb cli_verbs[] = {
     {"push",
      "[PROMPT...]",
@@ -15,7 +25,7 @@ const struct cli_verb cli_verbs[] = {
       JSON,
       {"id", "ID", "the job's id (one prompt only)"},
       {"model", "MODEL", "the model"},
-      {"max-output", "N", "max_tokens of these jobs"},
+      {"max-output", "N", "the most tokens of an answer (max_tokens)"},
       {"system", "TEXT", "the system prompt"},
       {"run", "NAME", "count the jobs under this run"},
       {"reply-to", "NAME", "push the results on this reply list too"},
@@ -35,7 +45,7 @@ const struct cli_verb cli_verbs[] = {
       {"template", "TEXT", "the prompt of a row: 'Summarise: {body}'"},
       {"run", "NAME", "the run's name (default: that of the file)"},
       {"model", "MODEL", "the model of jobs that name none"},
-      {"max-output", "N", "max_tokens of jobs that name none"},
+      {"max-output", "N", "the most tokens of an answer (max_tokens), of jobs that name none"},
       {"system", "TEXT", "the system prompt of jobs that name none"},
       {"temperature", "X", "the temperature of jobs that name none"},
       {"as-finished", NULL, "write results as they come, not in the order of the input"},
@@ -131,5 +141,10 @@ const struct cli_verb cli_verbs[] = {
      "cancel jobs, wherever they are; a call under way is aborted",
      cmd_cancel,
      {QUEUE, JSON, {"run", "NAME", "all jobs of this run that have not ended"}}},
+    {"completion",
+     "bash | zsh | fish",
+     "print what a shell needs to complete these words: eval \"$(penstock completion bash)\"",
+     cmd_completion,
+     {{NULL, NULL, NULL}}},
     {0},
 };
