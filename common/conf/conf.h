@@ -28,6 +28,8 @@ struct conf {
     const char *auth;          // x-api-key or bearer
     const char *governor;      // on or off
     const char *output_charge; // produced or reserved: how the API charges output tokens
+    const char *budget_usd;    // of a day and pool: "12.50"; 0 = none (conf_nano_usd)
+    int64_t budget_tokens;     // of a day and pool; 0 = none
     const char *model;
     int64_t max_tokens;
     int64_t max_attempts;
@@ -87,6 +89,9 @@ int conf_unknown_env(char **envp, struct conf_stranger *ret, size_t room);
 void conf_help(enum conf_program who, FILE *out);
 // conf_markdown prints docs/configuration.md's table; a check compares it with the file.
 void conf_markdown(FILE *out);
+
+// conf_nano_usd gives an amount of dollars in billionths; 0 where the text is none.
+int64_t conf_nano_usd(const char *text);
 
 // A key of conf.api_keys, or the only one.
 struct conf_key {
