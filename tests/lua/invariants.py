@@ -61,8 +61,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
 end
 """
 
-KNOWN = {"jobs", "delayed", "active", "dead", "stats", "paused", "cancel", "version", "waited", "owed", "claims",
-         "tail", "ended"}
+KNOWN = {"jobs", "delayed", "active", "dead", "stats", "paused", "cancel", "version", "waited", "owed", "claims"}
 PLACES = ("delayed", "active", "dead")
 
 
@@ -95,7 +94,7 @@ def check_job(id, place, fields):
     assert not has_result or name == "dead", f"{id} is {name} and has a result"
 
 
-READ = {b"hash": "hgetall", b"set": "smembers", b"string": "get", b"stream": "xrange"}
+READ = {b"hash": "hgetall", b"set": "smembers", b"string": "get"}
 
 
 def everything(queue):

@@ -39,10 +39,10 @@ export function span(ms) {
   const s = ms / 1000;
   if (s < 10) return s.toFixed(1) + ' s';
   if (s < 90) return Math.round(s) + ' s';
-  const min = s / 60;
-  if (min < 90) return Math.round(min) + ' min';
+  const min = Math.round(s / 60);
+  if (min < 90) return min + ' min';
   const h = Math.floor(min / 60);
-  if (h < 48) return `${h} h ${String(Math.round(min % 60)).padStart(2, '0')} min`;
+  if (h < 48) return `${h} h ${String(min % 60).padStart(2, '0')} min`;
   return `${Math.floor(h / 24)} d ${h % 24} h`;
 }
 

@@ -24,7 +24,7 @@ export function spans(j, now) {
   let at = born;
   for (const c of calls) {
     if (c.started > at) out.push({from: at, to: c.started, kind: 'wait', text: 'waited'});
-    const kind = c.verdict === 'done' ? 'ok' : c.verdict === 'throttle' ? 'throttle' : 'bad';
+    const kind = c.verdict === 'done' ? 'ok' : c.verdict === 'throttle' || c.verdict === 'pause_pool' ? 'throttle' : 'bad';
     out.push({from: c.started, to: c.ended, kind, call: c});
     at = Math.max(at, c.ended);
   }
@@ -51,7 +51,8 @@ function line(all) {
     el('span', {class: 'spacer'}), span(to - from), el('span', {class: 'spacer'}), clock(to)));
 }
 
-const VERDICT = {done: 'answered', retry: 'it is tried again', throttle: 'throttled: not counted as an attempt'};
+const VERDICT = {done: 'answered', retry: 'it is tried again', throttle: 'throttled: not counted as an attempt',
+                 pause_pool: 'the account’s trouble: the pool shut, the job waits', bury: 'failed for good'};
 
 function step(s) {
   const li = el('li', {class: s.kind});

@@ -89,10 +89,10 @@ export function done(o) {
     return {state: 'wait', value: 'Not known', note: why[0].toUpperCase() + why.slice(1)};
   }
   const later = o.totals.due.reduce((n, due, i) => n + (DUE_BY_MS[i] > Math.max(eta, 60000) ? due : 0), 0);
-  const but = (o.totals.queues_paused ? '; without what is paused' : '') +
-              (later ? `; ${count(later)} may start later by order` : '');
+  const but = (o.totals.queues_paused ? '; what is paused not counted' : '') +
+              (later ? `; ${count(later)} may start later` : '');
   if (eta < 60000) return {state: '', value: '< 1 min', note: 'At the present pace' + but};
-  return {state: '', value: span(eta), note: `About ${clock(o.now + eta, o.now)}, at this pace${but}`};
+  return {state: '', value: span(eta), note: `About ${clock(o.now + eta, o.now)} at this pace${but}`};
 }
 
 function heldByGate(pool, o) {
@@ -115,9 +115,9 @@ function heldByQuota(o) {
     if (!q) continue;
     const atPace = o.pools.length === 1 && t.finished_s * 60 > 0.8 * q.calls;
     if (!spent(q) && !(t.waiting > 0 && room && atPace)) continue;
-    const word = {requests: 'Request', input: 'Input-token', output: 'Output-token'}[q.kind];
+    const word = {requests: 'Request', input: 'Input', output: 'Output'}[q.kind];
     return {state: 'wait', value: `${word} quota`,
-            note: `${count(q.limit_per_minute)} a minute, ${count(q.left)} left now`};
+            note: `${count(q.limit_per_minute)} ${KINDS[q.kind]} a minute, ${count(q.left)} left now`};
   }
   return null;
 }

@@ -205,11 +205,8 @@ const CALL_COLUMNS = [
   {name: 'status', label: 'Status', num: true}, {name: 'took', label: 'Took', num: true},
   {name: 'tokens', label: 'Tokens in / out', num: true}, {name: 'ended', label: 'Ended', num: true},
 ];
-const VERDICTS = {done: ['ok', 'answered'], retry: ['bad', 'tried again'], throttle: ['wait', 'throttled']};
-
-export function verdict(word) {
-  return VERDICTS[word] || ['', word];
-}
+const VERDICTS = {done: ['ok', 'answered'], retry: ['bad', 'tried again'], throttle: ['wait', 'throttled'],
+                  pause_pool: ['wait', 'pool shut'], expire: ['bad', 'expired'], bury: ['bad', 'failed']};
 
 function time(ms) {
   return ms ? new Date(ms).toLocaleTimeString('en-GB') : '–';
@@ -224,7 +221,7 @@ export async function askCalls() {
     return;
   }
   keyed(body, calls, c => `${c.queue}/${c.job}/${c.started}/${c.ended}`, c => {
-    const tr = row(CALL_COLUMNS), [state, word] = verdict(c.verdict);
+    const tr = row(CALL_COLUMNS), [state, word] = VERDICTS[c.verdict] || ['', c.verdict];
     text(tr.c.ended, time(c.ended)).title = exact(c.ended);
     tr.c.job.append(button(c.job, () => openJob(c.queue, c.job), {class: 'link'}));
     text(tr.c.queue, c.queue);
