@@ -13,6 +13,38 @@
 
 extern char **environ;
 
+// print_man prints penstock-worker.8; the build makes the file of it.
+static void print_man(void)
+{
+    puts(
+        ".TH PENSTOCK\\-WORKER 8 \"\" \"penstock " PENSTOCK_VERSION "\" \"Penstock\"\n"
+        ".SH NAME\n"
+        "penstock\\-worker \\- take jobs from Redis, call a rate\\-limited API, store the results\n"
+        ".SH SYNOPSIS\n"
+        ".B penstock\\-worker\n[\\fB\\-\\-\\fIflag\\fR=\\fIvalue\\fR ...]\n.br\n"
+        ".B penstock\\-worker \\-\\-healthcheck\n"
+        ".SH DESCRIPTION\n"
+        "A worker takes payloads from the lists of its queues, makes one call of the API for each, "
+        "and stores the result under the job's id.\n"
+        "All workers of a Redis share one ledger of the API's quota, and start calls no faster "
+        "than it allows.\n"
+        "It logs to standard error, a JSON object a line, and serves /metrics, /healthz, /readyz "
+        "and a page at PENSTOCK_HTTP.\n"
+        ".SH SETTINGS\n"
+        "A flag wins over the environment, that over the settings file, that over the default.");
+    conf_man(CONF_WORKER, stdout);
+    puts(".SH SIGNALS\n"
+         ".TP\n.BR SIGTERM \", \" SIGINT\nClaim nothing more, let calls end "
+         "(PENSTOCK_DRAIN_MS), hand back the rest. A second one hands back at once.\n"
+         ".TP\n.B SIGHUP\nRead the settings again; those that need a restart are named in the "
+         "log.\n"
+         ".SH \"EXIT STATUS\"\n"
+         ".TP\n.B 0\nIt ended as it was asked to; with \\-\\-healthcheck: the worker is well.\n"
+         ".TP\n.B 1\nIt could not start, or is not well.\n"
+         ".TP\n.B 2\nA setting makes no sense; the message says what to write.\n"
+         ".SH \"SEE ALSO\"\n.BR penstock (1)");
+}
+
 static int answer_and_leave(const char *word)
 {
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
@@ -24,6 +56,10 @@ static int answer_and_leave(const char *word)
     }
     if (strcmp(word, "--version") == 0) {
         puts("penstock-worker " PENSTOCK_VERSION);
+        return 0;
+    }
+    if (strcmp(word, "--print-man") == 0) {
+        print_man();
         return 0;
     }
     if (strcmp(word, "--print-settings") == 0) {

@@ -28,6 +28,8 @@ struct conf {
     const char *auth;          // x-api-key or bearer
     const char *governor;      // on or off
     const char *output_charge; // produced or reserved: how the API charges output tokens
+    const char *budget_usd;    // of a day and pool: "12.50"; 0 = none (conf_nano_usd)
+    int64_t budget_tokens;     // of a day and pool; 0 = none
     const char *model;
     int64_t max_tokens;
     int64_t max_attempts;
@@ -88,6 +90,9 @@ void conf_help(enum conf_program who, FILE *out);
 // conf_markdown prints docs/configuration.md's table; a check compares it with the file.
 void conf_markdown(FILE *out);
 
+// conf_nano_usd gives an amount of dollars in billionths; 0 where the text is none.
+int64_t conf_nano_usd(const char *text);
+
 // A key of conf.api_keys, or the only one.
 struct conf_key {
     char name[CONF_NAME_BYTES];
@@ -98,6 +103,20 @@ struct conf_key {
 // conf_keys gives the keys there are, at least one: where no file names several it is `main`, and
 // may be empty. How many.
 int conf_keys(const struct conf *c, struct conf_key ret[CONF_KEYS_MAX]);
+
+// conf_man prints the settings of a program for its manual page, as man(7) sections (.SS);
+// conf_man_text any text so that nothing in it is a request.
+void conf_man(enum conf_program who, FILE *out);
+void conf_man_text(const char *text, FILE *out);
+// conf_each_flag tells the flags of a program, for shell completion.
+struct conf_flag {
+    const char *name;  // without the dashes
+    const char *kind;  // what a value looks like: "URL", "FILE", "N"
+    const char *words; // those that it may be, parted by blanks; NULL = any
+    const char *help;
+};
+void conf_each_flag(enum conf_program who, void (*fn)(const struct conf_flag *flag, void *arg),
+                    void *arg);
 
 // A queue and its weight, from conf.queues.
 struct conf_queue {

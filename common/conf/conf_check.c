@@ -153,6 +153,41 @@ int conf_check_proxy(char *text, char *ret_why, size_t room)
                   "socks5 or socks5h in place of http");
 }
 
+// usd reads an amount of dollars as billionths; -1 = it is none.
+static int64_t usd(const char *text)
+{
+    int64_t nano = 0;
+    int digits = 0, after = -1;
+    for (; *text; text++) {
+        if (*text == '.' && after < 0) {
+            after = 0;
+            continue;
+        }
+        if (*text < '0' || *text > '9' || after >= 9 || nano > INT64_MAX / 100)
+            return -1;
+        nano = nano * 10 + (*text - '0');
+        digits++;
+        after += after >= 0;
+    }
+    for (int i = after < 0 ? 0 : after; digits && i < 9; i++)
+        nano = nano > INT64_MAX / 10 ? -1 : nano * 10;
+    return digits ? nano : -1;
+}
+
+int64_t conf_nano_usd(const char *text)
+{
+    int64_t nano = text ? usd(text) : 0;
+    return nano > 0 ? nano : 0;
+}
+
+int conf_check_usd(char *text, char *ret_why, size_t room)
+{
+    int64_t nano = usd(text);
+    if (nano >= 0 && nano <= 1000000 * INT64_C(1000000000))
+        return 0;
+    return refuse(ret_why, room, "is no amount; write dollars, such as 25 or 12.50, up to 1000000");
+}
+
 int conf_check_http(char *text, char *ret_why, size_t room)
 {
     unsigned char raw[16];

@@ -68,6 +68,7 @@ int conf_check_base_url(char *text, char *ret_why, size_t room);
 int conf_check_version(char *text, char *ret_why, size_t room);
 int conf_check_model(char *text, char *ret_why, size_t room);
 int conf_check_proxy(char *text, char *ret_why, size_t room);
+int conf_check_usd(char *text, char *ret_why, size_t room);
 int conf_check_http(char *text, char *ret_why, size_t room);
 
 // conf_slurp reads a file of at most bytes_max; *ret is NUL-terminated and the caller's

@@ -90,21 +90,24 @@ def test_rolling_restarts_charge_no_attempt_and_repeat_no_call():
 @pytest.mark.parametrize("with_second", [False, True])
 def test_a_worker_stopped_past_its_lease_leaves_one_result(with_second):
     with Fleet(latency="constant:700") as fleet:
-        stopped = fleet.worker(lease_ms=LEASE_MS)
-        fleet.push({"id": "s", "prompt": "slow", "reply_to": "all"})
-        wait_until(lambda: fleet.sim.stats()["requests"] == 1, 10, "the call")
+        stopped = fleet.worker(lease_ms=LEASE_MS, concurrency=8)
+        ids = [f"s{n}" for n in range(8)]
+        fleet.push(*[{"id": i, "prompt": f"slow {i}", "reply_to": "all"} for i in ids])
+        wait_until(lambda: fleet.sim.stats()["requests"] == len(ids), 10, "the calls")
         stopped.signal(signal.SIGSTOP)
         if with_second:
-            fleet.worker(lease_ms=LEASE_MS)
-            fleet.result("s", timeout_s=30)
+            fleet.worker(lease_ms=LEASE_MS, concurrency=8)
+            fleet.results(ids, timeout_s=30)
         else:
-            lease_end = fleet.r.zscore(fleet.key("active"), "s")
-            wait_until(lambda: fleet.r.time()[0] * 1000 > lease_end + 1000, 30, "the lease to run out")
+            lease_end = max(fleet.r.zscore(fleet.key("active"), i) for i in ids)
+            wait_until(lambda: fleet.r.time()[0] * 1000 > lease_end + 1000, 30, "the leases to run out")
         stopped.signal(signal.SIGCONT)
-        everything_ended_once(fleet, ["s"])
-        assert fleet.r.llen(fleet.key("reply:all")) == 1
-        assert fleet.sim.stats()["requests"] == (2 if with_second else 1), \
+        everything_ended_once(fleet, ids)
+        assert fleet.r.llen(fleet.key("reply:all")) == len(ids)
+        assert fleet.sim.stats()["requests"] == len(ids) * (2 if with_second else 1), \
             "where no one else finished the job, the late answer is the result"
+        assert fleet.stat("recoveries") == (len(ids) if with_second else 0), \
+            "a worker that comes back renews its own leases before it looks for those that ran out"
 
 
 def test_a_job_that_kills_its_workers_dies_alone():

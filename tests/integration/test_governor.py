@@ -209,3 +209,87 @@ def test_max_tokens_above_a_limit_that_reserves_them_never_fits():
         fleet.push({"id": "long", "prompt": "long", "max_tokens": 5000})
         message = fleet.result("long")["error"]["message"]
         assert "5000" in message and "4000" in message
+
+
+# ------------------------------------------------------------------------------------ budgets
+
+def spent_tokens(results):
+    return sum(r["usage"]["input_tokens"] + r["usage"]["output_tokens"] for r in results if r)
+
+
+def finished(fleet, count, prefix="n"):
+    return [r for r in (fleet.peek(i) for i in ids(count, prefix)) if r]
+
+
+def wait_for_budget(fleet):
+    wait_until(lambda: fleet.pool().get("cause") == "budget", 60, "the budget to be reached")
+    wait_until(lambda: fleet.depth()["active"] == 0, 20, "what was under way to end")
+    return fleet.pool()
+
+
+def test_a_budget_of_tokens_pauses_the_pool_keeps_the_jobs_and_is_lifted_by_resume():
+    with Fleet(latency="constant:5", answer_tokens=90) as fleet:
+        for _ in range(2):
+            fleet.worker(concurrency=16, env={"PENSTOCK_BUDGET_TOKENS": 3000})
+        fleet.push(*[{**job, "max_tokens": 100} for job in jobs(100)])
+        pool = wait_for_budget(fleet)
+        done = finished(fleet, 100)
+        assert 15 <= len(done) < 60
+        assert spent_tokens(done) == float(pool["budget_tokens_spent"])
+        assert 2500 <= spent_tokens(done) <= 3000 + 150, "one answer more at the most"
+        assert pool["budget_tokens"] == "3000" and "PENSTOCK_BUDGET_TOKENS" in pool["why"]
+        assert int(pool["open_at"]) > fleet.r.time()[0] * 1000
+        depth = fleet.depth()
+        assert depth["jobs"] + depth["delayed"] == 100 - len(done) and depth["dead"] == 0
+        assert depth["delayed"] <= 40, "they stay in the list but for what had been claimed"
+        assert max(r["attempts"] for r in done) == 1
+        fleet.cli("resume", "--pool", f"anthropic:main:{MODEL}")
+        results = fleet.results(ids(100), timeout_s=60)
+        assert {r["status"] for r in results.values()} == {"succeeded"}
+        assert not fleet.pool().get("cause")
+
+
+def test_a_budget_of_dollars_pauses_the_pool():
+    with Fleet(latency="constant:5", answer_tokens=90) as fleet:
+        worker = fleet.worker(concurrency=8, budget_usd="0.02")
+        fleet.push(*[{**job, "max_tokens": 100} for job in jobs(60)])
+        pool = wait_for_budget(fleet)
+        done = finished(fleet, 60)
+        assert 0.015 <= sum(r["cost_usd"] for r in done) <= 0.02 + 0.0016
+        assert abs(float(pool["budget_usd_spent"]) - sum(r["cost_usd"] for r in done)) < 1e-9
+        assert [e["cause"] for e in worker.events("pool_shut")] == ["budget"]
+
+
+def test_a_budget_is_larger_after_a_reload():
+    with Fleet(latency="constant:5", answer_tokens=90) as fleet:
+        settings = pathlib.Path(fleet.redis.dir) / "settings"
+        settings.write_text("PENSTOCK_BUDGET_TOKENS=1000\n")
+        worker = fleet.worker(concurrency=4, settings_file=settings)
+        fleet.push(*[{**job, "max_tokens": 100} for job in jobs(20)])
+        wait_for_budget(fleet)
+        settings.write_text("PENSTOCK_BUDGET_TOKENS=1000000\n")
+        worker.signal(signal.SIGHUP)
+        fleet.results(ids(20), timeout_s=30)
+
+
+def test_a_budget_holds_with_the_governor_off():
+    with Fleet(latency="constant:5", answer_tokens=90) as fleet:
+        fleet.worker(concurrency=16, budget_tokens=2000, governor="off")
+        fleet.push(*[{**job, "max_tokens": 100} for job in jobs(60)])
+        wait_for_budget(fleet)
+        assert 1500 <= spent_tokens(finished(fleet, 60)) <= 2150
+
+
+def test_what_a_killed_worker_held_does_not_count_as_spent():
+    with Fleet(latency="constant:600", answer_tokens=90) as fleet:
+        first = fleet.worker(concurrency=8, budget_tokens=100000, lease_ms=1000)
+        fleet.push(*[{**job, "max_tokens": 100} for job in jobs(8)])
+        wait_until(lambda: fleet.sim.stats()["in_flight"]["now"] > 0, 10, "calls")
+        first.kill()
+        assert float(fleet.pool()["budget_tokens_spent"]) == 0
+        held = [field for field in fleet.pool() if field.startswith("held:")]
+        assert len(held) == 1
+        fleet.worker(concurrency=8, budget_tokens=100000, lease_ms=1000)
+        done = fleet.results(ids(8), timeout_s=30).values()
+        wait_until(lambda: float(fleet.pool()["budget_tokens_spent"]) == spent_tokens(done), 10,
+                   "what was spent to be told")

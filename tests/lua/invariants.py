@@ -61,7 +61,8 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
 end
 """
 
-KNOWN = {"jobs", "delayed", "active", "dead", "stats", "paused", "cancel", "version", "waited", "owed", "claims"}
+KNOWN = {"jobs", "delayed", "active", "dead", "stats", "paused", "cancel", "version", "waited", "owed", "claims",
+         "tail", "ended"}
 PLACES = ("delayed", "active", "dead")
 
 
@@ -94,7 +95,7 @@ def check_job(id, place, fields):
     assert not has_result or name == "dead", f"{id} is {name} and has a result"
 
 
-READ = {b"hash": "hgetall", b"set": "smembers", b"string": "get"}
+READ = {b"hash": "hgetall", b"set": "smembers", b"string": "get", b"stream": "xrange"}
 
 
 def everything(queue):

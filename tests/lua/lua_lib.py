@@ -19,7 +19,7 @@ import invariants
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LUA = pathlib.Path(os.environ.get("PENSTOCK_LUA", ROOT / "common" / "queue" / "lua"))
-SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if path.stem not in ("lib", "pool_lib"))
+SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if path.stem not in ("lib", "pool_lib", "budget_lib"))
 
 LEASE_MS = 30_000
 TTL_MS = 600_000
@@ -35,7 +35,10 @@ def source(name):
         head, own = own.split("\n", 1)
         head += "\n"
     library = "pool_lib" if name.startswith("pool_") else "lib"
-    return head + (LUA / f"{library}.lua").read_text() + own
+    text = (LUA / f"{library}.lua").read_text()
+    if name == "pool_step":
+        text += (LUA / "budget_lib.lua").read_text()
+    return head + text + own
 
 
 class Redisd:

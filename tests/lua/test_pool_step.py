@@ -1,12 +1,13 @@
 """pool_step: the ledger that paces the fleet. docs/governor.md tells what it does."""
 import dataclasses
+import datetime
 
 import pytest
 
 from lua_lib import text
 
 ANSWER = ("now", "wait", "cause", "granted", "why", "requests", "input", "output", "mean_out",
-          "per_byte", "ask_in", "input_limit", "output_limit")
+          "per_byte", "ask_in", "input_limit", "output_limit", "budget")
 AHEAD_MS = 500
 
 
@@ -29,7 +30,7 @@ def step(pool, want=0, cost=(100, 50, 1024), ok=0, ok_sent=0, failed=0, failed_s
             failed, failed_sent, refused, refused_sent, explained, 0, 0, ok * 100, ok * 300, ok * 50, 400,
             sent, marked, *marks, *[n for limit in limits for n in limit]]
     answer = pool.server.call("pool_step", pool.stem, *args)
-    head, delays = answer[:13], [int(d) for d in answer[13:]]
+    head, delays = answer[:14], [int(d) for d in answer[14:]]
     return Round(head[1], text(head[2]), head[3], head[10], [float(text(m)) for m in head[5:8]], delays,
                  head[0])
 
@@ -164,3 +165,123 @@ def test_a_round_sent_twice_is_put_right_by_the_next_anchor(pool):
     step(pool, headers=(now, now, (spent, 0, 0), limits(left=70)))
     assert float(pool.fields()["requests_left"]) == pytest.approx(70, abs=3)
     assert got.granted >= 0
+
+
+def override(pool, **fields):
+    pool.redis.hset(pool.stem, mapping=fields)
+
+
+def test_an_operators_limit_paces_starts_below_what_the_api_would_allow(pool):
+    known(pool)
+    override(pool, requests_override=600)
+    assert 1 <= step(pool, want=64).granted <= 8  # ten a second, half a second ahead
+    assert step(pool, want=64).granted <= 1
+    override(pool, requests_override=0)
+    assert step(pool, want=64).granted > 10
+
+
+def test_an_operators_limit_on_tokens_counts_what_calls_cost(pool):
+    known(pool)
+    override(pool, input_override=60_000)  # a thousand a second: ten calls of a hundred
+    assert 1 <= step(pool, want=64).granted <= 8
+    assert step(pool, want=64).granted <= 1
+    step(pool, back=5)
+    assert 3 <= step(pool, want=64).granted <= 7
+
+
+def test_an_operators_limit_holds_where_no_header_tells_one(pool):
+    override(pool, requests_override=600, pace=5)  # as fast as would need no counting
+    assert 1 <= step(pool, want=64).granted <= 8
+    assert 0 <= step(pool, want=64).granted <= 1
+    assert pool.fields().get("pace_held", "0") == "0"  # the pace is not what held it
+
+
+# ------------------------------------------------------------------------------------ budgets
+
+
+def spend(pool, want=1, worker="w1", report=1, tokens=0, usd=0, held=(0, 0), spent=(0, 0), most=(1000, 0),
+          mean=(100, 0), eager=0):
+    """One round with a budget. Dollars are in billionths. (granted, cause, budget, why, wait ms)"""
+    args = [120_000, eager, want, 100, 50, 1024, *[0] * 35]
+    args += [worker, report, tokens, usd, *held, *spent, *most, *mean]
+    answer = pool.server.call("pool_step", pool.stem, *args)
+    return {"granted": answer[3], "cause": text(answer[2]), "budget": answer[13], "why": text(answer[4]),
+            "wait": answer[1]}
+
+
+def test_a_start_is_reserved_at_its_most_and_what_is_left_is_granted(pool):
+    assert spend(pool, want=5, tokens=3500)["granted"] == 3
+    assert float(pool.fields()["budget_tokens_held"]) == 3000
+    assert spend(pool, want=5, worker="w2", tokens=3500)["granted"] == 0, "the fleet has one budget"
+
+
+def test_what_a_call_did_not_use_may_be_spent_by_others(pool):
+    spend(pool, want=3, tokens=3500)
+    got = spend(pool, want=5, report=2, tokens=3500, held=(0, 0), spent=(300, 0))
+    assert got["granted"] == 3
+    assert float(pool.fields()["budget_tokens_spent"]) == 300
+
+
+def test_a_report_sent_twice_counts_once(pool):
+    for _ in range(2):
+        spend(pool, want=0, report=7, tokens=3500, spent=(300, 0))
+    assert float(pool.fields()["budget_tokens_spent"]) == 300
+    spend(pool, want=0, report=8, tokens=3500, spent=(300, 0))
+    assert float(pool.fields()["budget_tokens_spent"]) == 600
+
+
+def test_near_the_end_calls_go_one_at_a_time_and_then_the_pool_shuts_with_the_numbers(pool):
+    first = spend(pool, want=5, tokens=500)
+    assert first["granted"] == 1, "less is left than one may cost at most"
+    assert spend(pool, want=5, worker="w2", tokens=500)["budget"] == 1, "it waits for the other"
+    assert spend(pool, want=5, report=2, tokens=500, spent=(390, 0))["granted"] == 1
+    got = spend(pool, want=5, report=3, tokens=500, spent=(90, 0))
+    assert (got["granted"], got["cause"], got["budget"]) == (0, "budget", 2)
+    assert "PENSTOCK_BUDGET_TOKENS: 480 of 500 are spent" in got["why"]
+    assert 0 < got["wait"] <= 86_400_000
+    again = spend(pool, want=5, worker="w2", tokens=500)
+    assert (again["granted"], again["cause"], again["budget"]) == (0, "budget", 0), "told once"
+
+
+def test_what_a_dead_worker_held_is_free_after_a_minute(pool):
+    spend(pool, want=3, tokens=3500)
+    held = pool.fields()["held:w1"].split()
+    held[0] = str(int(held[0]) - 61_000)
+    pool.redis.hset(pool.stem, "held:w1", " ".join(held))
+    assert spend(pool, want=5, worker="w2", tokens=3500)["granted"] == 3
+
+
+def test_dollars_are_a_budget_of_their_own(pool):
+    got = spend(pool, want=5, usd=10_000_000, most=(1000, 4_000_000), mean=(100, 1_000_000))
+    assert got["granted"] == 2
+    got = spend(pool, want=5, usd=10_000_000, report=2, spent=(400, 9_500_000),
+                most=(1000, 4_000_000), mean=(100, 1_000_000))
+    assert got["cause"] == "budget" and "PENSTOCK_BUDGET_USD: 0.0095 of 0.01 are spent" in got["why"]
+
+
+def test_an_operator_lifts_a_budget_for_the_rest_of_the_day(pool):
+    spend(pool, want=1, tokens=500, spent=(500, 0))
+    assert pool.fields()["cause"] == "budget"
+    pool.server.call("pool_open", pool.stem, 0, 0)
+    assert spend(pool, want=5, report=2, tokens=500, spent=(100, 0))["granted"] == 5
+
+
+def test_a_new_day_begins_at_nothing_and_opens_the_pool(pool):
+    spend(pool, want=1, tokens=500, spent=(500, 0))
+    pool.redis.hset(pool.stem, "budget_day", "2001-02-03")
+    got = spend(pool, want=1, report=2, tokens=500)
+    assert (got["granted"], got["cause"]) == (1, "")
+    day = pool.redis.time()[0] // 86400
+    today = (datetime.date(1970, 1, 1) + datetime.timedelta(days=day)).isoformat()
+    assert pool.fields()["budget_day"] == today
+
+
+def test_a_worker_that_reloads_with_a_larger_budget_opens_the_pool(pool):
+    spend(pool, want=1, tokens=500, spent=(500, 0))
+    assert spend(pool, want=1, tokens=5000, worker="w2")["cause"] == "budget"
+    assert spend(pool, want=1, tokens=5000, worker="w2", eager=1)["granted"] == 1
+
+
+def test_without_a_budget_nothing_of_it_is_kept(pool):
+    step(pool, want=4)
+    assert not [field for field in pool.fields() if field.startswith(("budget", "held"))]

@@ -25,6 +25,18 @@ def test_a_done_job_leaves_its_result_and_nothing_else(q, status):
     assert q.counts()[status] == "1"
 
 
+def test_what_ends_is_told_only_while_someone_follows_the_queue(q):
+    token = q.take("a", "b", "c")
+    q.settle(done("a", token))
+    assert not q.redis.exists(q.key("ended"))
+    q.redis.set(q.key("tail"), "1")
+    q.settle(done("b", token, run="nightly"), bury("c", token))
+    told = [entry for _, entry in q.redis.xrange(q.key("ended"))]
+    assert told == [{b"id": b"b", b"status": b"succeeded", b"run": b"nightly"},
+                    {b"id": b"c", b"status": b"failed", b"run": b""}]
+    assert 0 < q.redis.pttl(q.key("ended")) <= 60_000
+
+
 def test_done_again_is_already(q):
     token = q.take("a")
     q.settle(done("a", token, reply_to="inbox", value="first"))

@@ -52,6 +52,12 @@ struct cli {
 
 extern const struct cli_verb cli_verbs[]; // ends with a nameless one
 
+struct cli_exit {
+    int code;
+    const char *meaning; // NULL ends the list
+};
+extern const struct cli_exit cli_exits[];
+
 // cli_option gives an option's value ("" for a switch), or NULL where it was not given.
 const char *cli_option(const struct cli *c, const char *name);
 // cli_connect opens c->redis; on failure it has said why, and gives an exit code.
@@ -64,7 +70,10 @@ void cli_key(const struct cli *c, const char *name, char ret[CLI_KEY_MAX]);
 // wrong.
 int64_t cli_ms(const char *text);
 int cli_now(struct cli *c, int64_t *ret_ms) MUST_CHECK; // the Redis server's time
-bool cli_colour(void); // standard output is a terminal, and NO_COLOR is not set
+bool cli_is_pool(const char *name);                     // may it be one's name?
+bool cli_is_status(const char *word);    // of a result: succeeded, failed, expired, cancelled
+void cli_print_text(struct span result); // a result's text, and a newline
+bool cli_colour(void);                   // standard output is a terminal, and NO_COLOR is not set
 
 int cmd_push(struct cli *c);
 int cmd_run(struct cli *c);
@@ -72,6 +81,10 @@ int cmd_get(struct cli *c);
 int cmd_wait(struct cli *c);
 int cmd_stats(struct cli *c);
 int cmd_top(struct cli *c);
+int cmd_tail(struct cli *c);
+int cmd_export(struct cli *c);
+int cmd_limits(struct cli *c);
+int cmd_completion(struct cli *c);
 int cmd_workers(struct cli *c);
 int cmd_runs(struct cli *c);
 int cmd_check(struct cli *c);

@@ -18,16 +18,25 @@ static bool is_good(struct strbuf *result)
     return read && span_is(word, "succeeded");
 }
 
-static void print_text(struct strbuf *result)
+void cli_print_text(struct span result)
 {
     struct scan_value text;
     struct strbuf plain;
     strbuf_init(&plain, RESULT_BYTES_MAX);
-    if (scan_get(scan_root(result->at, result->len), "text", &text) && text.type == SCAN_STRING)
+    if (scan_get(scan_root(result.at, result.len), "text", &text) && text.type == SCAN_STRING)
         scan_unescape(text, &plain);
     fwrite(plain.at ? plain.at : "", 1, plain.len, stdout);
     putchar('\n');
     strbuf_fini(&plain);
+}
+
+bool cli_is_status(const char *word)
+{
+    static const char *const all[] = {"succeeded", "failed", "expired", "cancelled"};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (strcmp(all[i], word) == 0)
+            return true;
+    return false;
 }
 
 // print_result prints one result; false where the job did not succeed.
@@ -35,7 +44,7 @@ static bool print_result(struct cli *c, struct strbuf *result)
 {
     bool good = is_good(result);
     if (cli_option(c, "text") && good) {
-        print_text(result);
+        cli_print_text(strbuf_span(result));
     } else if (cli_option(c, "text")) {
         struct scan_value error = {0}, message = {0};
         scan_get(scan_root(result->at, result->len), "error", &error);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static bool pool_is_valid(const char *name)
+bool cli_is_pool(const char *name)
 {
     size_t len = strlen(name);
     return len > 0 && len <= 220 &&
@@ -28,7 +28,7 @@ static void print_done(struct cli *c, const char *what, const char *kind, const 
 static int check_words(struct cli *c, int most)
 {
     const char *pool = cli_option(c, "pool");
-    if (pool && !pool_is_valid(pool))
+    if (pool && !cli_is_pool(pool))
         return cli_fail(c, EXIT_USAGE, "%s is no pool's name; penstock stats shows them", pool);
     if (c->argc > most)
         return cli_fail(c, EXIT_USAGE, "too many words; a reason of several goes in quotes");

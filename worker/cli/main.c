@@ -2,6 +2,7 @@
 // verb's arguments. All of --help comes from two tables, the settings' and the verbs'.
 #include "common/base/err.h"
 #include "worker/cli/cli.h"
+#include "worker/cli/pages.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -85,8 +86,11 @@ static void help_all(void)
     puts("penstock: push prompts through a rate-limited API, by way of Redis.\n\n"
          "usage: penstock VERB [options] [arguments]\n\nverbs:");
     for (const struct cli_verb *v = cli_verbs; v->name; v++)
-        printf("  %-8s %s\n", v->name, v->help);
-    puts("\npenstock VERB --help tells a verb's options. Settings:\n");
+        printf("  %-10s %s\n", v->name, v->help);
+    puts("\npenstock VERB --help tells a verb's options. Exit codes:\n");
+    for (const struct cli_exit *e = cli_exits; e->meaning; e++)
+        printf("  %d  %s\n", e->code, e->meaning);
+    putchar('\n');
     conf_help(CONF_CLI, stdout);
 }
 
@@ -222,6 +226,10 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0) {
         puts("penstock " PENSTOCK_VERSION);
+        return EXIT_ALL_WELL;
+    }
+    if (strcmp(argv[1], "--print-man") == 0) { // for the build
+        pages_man();
         return EXIT_ALL_WELL;
     }
     int code = run(&c, argc - 1, argv + 1);

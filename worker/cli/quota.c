@@ -39,6 +39,8 @@ static void read_kind(struct quota *q, struct span name, struct span value)
             q->capacity[k] = number(value);
         else if (span_is(rest, "cost"))
             q->cost[k] = number(value);
+        else if (span_is(rest, "override"))
+            q->override[k] = number(value);
         else if (span_is(rest, "drain"))
             q->drain[k] = number(value);
     }
@@ -89,11 +91,12 @@ double quota_seconds(const struct quota *q, double requests, double input, doubl
     double work[QUOTA_KINDS] = {requests, input, output}, longest = -1;
     *ret_kind = QUOTA_KINDS;
     for (int k = 0; k < QUOTA_KINDS; k++) {
-        double a_second = q->limit[k] / 60 - q->drain[k] * 1000;
-        if (q->limit[k] <= 0)
-            continue;
-        a_second = MAX(a_second, 0.05 * q->limit[k] / 60);
-        double seconds = MAX(work[k] - MAX(q->left[k], 0), 0) / a_second;
+        double seconds = -1, own = q->override[k] / 60;
+        double a_second = MAX(q->limit[k] / 60 - q->drain[k] * 1000, 0.05 * q->limit[k] / 60);
+        if (q->limit[k] > 0)
+            seconds = MAX(work[k] - MAX(q->left[k], 0), 0) / a_second;
+        if (own > 0)
+            seconds = MAX(seconds, work[k] / own);
         if (seconds > longest) {
             longest = seconds;
             *ret_kind = (enum quota_kind)k;

@@ -18,10 +18,11 @@ struct quota {
     char cause[24], why[100], breaker[12];
     double limit[QUOTA_KINDS]; // a minute's; 0 = not known
     double left[QUOTA_KINDS], capacity[QUOTA_KINDS];
-    double cost[QUOTA_KINDS];  // of a start, lately
-    double drain[QUOTA_KINDS]; // what strangers take, a ms
-    double output_mean;        // tokens out of an answer; 0 = none yet
-    double pace;               // starts a ms while no header tells a limit; 0 = none
+    double cost[QUOTA_KINDS];     // of a start, lately
+    double override[QUOTA_KINDS]; // an operator's own limit a minute; 0 = none
+    double drain[QUOTA_KINDS];    // what strangers take, a ms
+    double output_mean;           // tokens out of an answer; 0 = none yet
+    double pace;                  // starts a ms while no header tells a limit; 0 = none
     double accepted, refused;
 };
 

@@ -140,6 +140,8 @@ static void tell_ledger(struct attempt *a, const struct http_answer *answer,
         permit_headers(p, a, &h);
     }
     if (d->verdict == VERDICT_DONE)
+        budget_spent(a, o);
+    if (d->verdict == VERDICT_DONE)
         permit_answered(p, a, &o->usage, (int64_t)(answer->total_us / 1000));
     else if (refused)
         permit_refused(p, a, &h);
@@ -185,6 +187,8 @@ static void on_answer(struct http_answer *answer, void *arg)
     a->call = NULL;
     a->pool->calls--;
     strbuf_fini(&a->body);
+    if (answer->error == ERR_CANCELLED)
+        permit_forget(&a->pool->permits, a);
     if (answer->error == ERR_CANCELLED && (a->hand_back || !a->cancel))
         settle_later(a, "handed_back", 0);
     else if (answer->error == ERR_CANCELLED)

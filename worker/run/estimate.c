@@ -62,6 +62,7 @@ void estimate_cost(struct attempt *a)
     a->cost = (struct cost){.input = (double)a->bytes * per_byte(p, TOKENS_PER_BYTE),
                             .output = MIN(out, most),
                             .most = most};
+    budget_price(a->pool, a->job.model.len ? a->job.model : span_of(a->run->conf->model), &a->cost);
 }
 
 // input_least: as few tokens as the call can be thought to have, all doubts allowed for.

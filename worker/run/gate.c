@@ -33,6 +33,8 @@ static void learn_mean(struct pool *p, const struct cost *c)
     p->mean.input += part * (c->input - p->mean.input);
     p->mean.output += part * (c->output - p->mean.output);
     p->mean.most += part * (c->most - p->mean.most);
+    p->mean.nano_usd += part * (c->nano_usd - p->mean.nano_usd);
+    p->mean.nano_usd_mean += part * (c->nano_usd_mean - p->mean.nano_usd_mean);
 }
 
 bool gate_take(struct attempt *a, uint64_t now_ms)
@@ -139,6 +141,7 @@ static void heard(struct pool *p, const struct reply *reply)
     if (wait == 0 && granted == 1 && cause.len)
         p->trouble = p->try_unused = true;
     permit_hear(&p->permits, reply, granted, p->mean, now_ms);
+    budget_heard(p, reply_int_or(reply_at(reply, 13), 0));
     if (granted == 0 && span_is(cause, "overload"))
         give_back(p, now_ms);
     if (wait > 0)
@@ -168,6 +171,8 @@ uint64_t gate_wakes(const struct pool *p, bool wanted)
     uint64_t at = p->permits.report_at_ms ? p->permits.report_at_ms : UINT64_MAX;
     if (p->asking || !p->run->ready) // Redis' answer, or its return, wakes us
         return UINT64_MAX;
+    if (p->permits.budget.held_tokens > 0 && budget_is_set(p->run->conf))
+        at = MIN(at, p->asked_at_ms + BUDGET_TOLD_MS);
     if (wanted) {
         uint64_t ask =
             p->shut_until_ms > p->permits.ask_at_ms ? p->shut_until_ms : p->permits.ask_at_ms;
@@ -191,6 +196,7 @@ void gate_ask(struct pool *p, size_t want, uint64_t now_ms)
     args_add_int(&r->args, p->eager);
     permit_args(&p->permits, &r->args, off && want ? -1 : (int64_t)MIN(want, (size_t)CLAIM_MAX),
                 p->mean, r->conf->output_charge[0] == 'r');
+    budget_args(p, &r->args);
     p->asked_at_ms = now_ms;
     p->asking = script_call(r->link, SCRIPT_POOL_STEP, p->key, &r->args, on_step, p) == 0;
 }

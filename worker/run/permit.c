@@ -99,8 +99,10 @@ static double reply_num(const struct reply *reply, size_t at, double otherwise)
 
 static void put(struct permits *p, struct grant g)
 {
-    if (p->count < GRANTS_MAX)
-        p->grants[(p->first + p->count++) % GRANTS_MAX] = g;
+    if (p->count == GRANTS_MAX)
+        return;
+    p->grants[(p->first + p->count++) % GRANTS_MAX] = g;
+    budget_hold(&p->budget, &g.cost, 1);
 }
 
 void permit_hear(struct permits *p, const struct reply *reply, int64_t granted, struct cost mean,
@@ -123,7 +125,7 @@ void permit_hear(struct permits *p, const struct reply *reply, int64_t granted, 
         marks[1] += mean.input;
         marks[2] += mean.output;
         struct grant g = {.marked = marked, .cost = mean};
-        g.start_ms = now_ms + (uint64_t)reply_int_or(reply_at(reply, 13 + (size_t)i), 0);
+        g.start_ms = now_ms + (uint64_t)reply_int_or(reply_at(reply, 14 + (size_t)i), 0);
         memcpy(g.marks, marks, sizeof marks);
         put(p, g);
     }
@@ -139,7 +141,7 @@ static void add_to(struct cost *sum, struct cost c, double sign)
 static void note(struct permits *p)
 {
     if (!p->report.some)
-        p->report_at_ms = clock_mono_ms() + REPORT_AFTER_MS;
+        p->report_at_ms = clock_mono_ms() + (p->budget.tight ? REPORT_TIGHT_MS : REPORT_AFTER_MS);
     p->report.some = true;
 }
 
@@ -159,6 +161,8 @@ bool permit_take(struct permits *p, struct attempt *a, uint64_t now_ms)
     a->granted = true;
     add_to(&p->report.fixed, a->cost, 1);
     add_to(&p->report.fixed, a->grant.cost, -1);
+    budget_hold(&p->budget, &a->grant.cost, -1);
+    budget_hold(&p->budget, &a->cost, 1);
     a->grant.cost = a->cost;
     return true;
 }
@@ -167,10 +171,17 @@ void permit_return(struct permits *p, struct attempt *a)
 {
     if (!a->granted)
         return;
-    a->granted = false;
+    permit_forget(p, a);
     p->report.back += 1;
     add_to(&p->report.back_cost, a->grant.cost, 1);
     note(p);
+}
+
+void permit_forget(struct permits *p, struct attempt *a)
+{
+    if (a->granted)
+        budget_hold(&p->budget, &a->grant.cost, -1);
+    a->granted = false;
 }
 
 void permit_return_all(struct permits *p, bool stale_only, uint64_t now_ms)
@@ -181,6 +192,7 @@ void permit_return_all(struct permits *p, bool stale_only, uint64_t now_ms)
             return;
         p->report.back += 1;
         add_to(&p->report.back_cost, g->cost, 1);
+        budget_hold(&p->budget, &g->cost, -1);
         note(p);
         p->first = (p->first + 1) % GRANTS_MAX;
         p->count--;
@@ -204,7 +216,7 @@ void permit_answered(struct permits *p, struct attempt *a, const struct usage *u
         r->spare_out += a->grant.cost.output - output;
         r->spare_most += a->grant.cost.most - output;
     }
-    a->granted = false;
+    permit_forget(p, a);
 }
 
 void permit_failed(struct permits *p, struct attempt *a)

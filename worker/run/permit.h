@@ -5,6 +5,7 @@
 
 #include "common/queue/script.h"
 #include "worker/provider/ratehdr.h"
+#include "worker/run/budget.h"
 
 struct attempt;
 struct usage;
@@ -14,13 +15,15 @@ enum {
     GRANTS_MAX = 128,
     GRANT_KEPT_MS = 1000,
     REPORT_AFTER_MS = 200,
+    REPORT_TIGHT_MS = 10, // others wait for it
     FAILED_AFTER_MS = 20, // the fleet should hear of broken calls soon
     CLAIM_ENOUGH = 4,
     CLAIM_BEFORE_MS = 30,
 };
 
-struct cost { // what a call is charged; tokens
+struct cost { // what a call is charged; tokens, and dollars where there is a budget of them
     double input, output, most;
+    double nano_usd, nano_usd_mean; // at most, and as it is thought
 };
 
 struct grant {
@@ -56,6 +59,7 @@ struct permits {
     struct report report;
     double out_mean, in_per_byte;     // as the ledger has them; < 0 = it has none yet
     double limit_input, limit_output; // tokens a minute; 0 = not known
+    struct budget budget;
 };
 
 size_t permit_free(const struct permits *p, uint64_t now_ms);    // starts not promised to anyone
@@ -73,6 +77,7 @@ void permit_hear(struct permits *p, const struct reply *reply, int64_t granted, 
 // permit_take gives an attempt the earliest grant, charged with what this job is thought to cost.
 bool permit_take(struct permits *p, struct attempt *a, uint64_t now_ms);
 void permit_return(struct permits *p, struct attempt *a); // unused, or not charged by the API
+void permit_forget(struct permits *p, struct attempt *a); // its call was aborted: charged, unknown
 void permit_return_all(struct permits *p, bool stale_only, uint64_t now_ms);
 
 // permit_ended notes how a granted call ended. h may be NULL where headers were not read.

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct pool *pool_new(struct run *r, const char *name)
+static struct pool *pool_new(struct run *r, const char *name, const char *class)
 {
     struct pool *p = calloc(1, sizeof *p);
     if (!p)
@@ -22,6 +22,7 @@ static struct pool *pool_new(struct run *r, const char *name)
     p->mean = (struct cost){.input = 400,
                             .output = (double)r->conf->max_tokens / 2,
                             .most = (double)r->conf->max_tokens};
+    budget_price(p, span_of(class), &p->mean);
     list_init(&p->parked);
     list_append(&r->pools, &p->link);
     r->beat_at_ms = 0; // let others know soon that this pool is in use
@@ -38,7 +39,7 @@ static struct pool *pool_of(struct run *r, const struct account *a, const char *
         if (strcmp(p->name, name) == 0)
             return p;
     }
-    return pool_new(r, name);
+    return pool_new(r, name, class);
 }
 
 // fill gives a class one pool for each account.

@@ -113,10 +113,11 @@ static void send_due(struct wqueue *q, uint64_t now_ms)
     }
     if (q->next_due_ms >= 0 && q->next_due_ms <= run_now(q->run) && !q->paused && !q->hot)
         queue_heat(q);
+    if (now_ms >= q->renew_at_ms)
+        beat_renew(
+            q); // before the tick: who was stopped for long must not take back its own leases
     if (now_ms >= q->tick_at_ms && !q->ticking)
         beat_tick(q);
-    if (now_ms >= q->renew_at_ms)
-        beat_renew(q);
 }
 
 static void look_again_at_waiting(struct run *r)

@@ -148,6 +148,10 @@ void result_write(const struct attempt *a, const char *status, enum failure f,
     add_or_null(b, o ? o->request_id : NULL);
     strbuf_add_str(b, ",\"response\":");
     strbuf_add_span(b, f ? span_of("null") : o->response);
+    if (!a->fault && a->job.run.len) {
+        strbuf_add_str(b, ",\"run\":");
+        strbuf_add_json(b, a->job.run.at, a->job.run.len);
+    }
     if (!a->fault && a->job.meta.len) {
         strbuf_add_str(b, ",\"meta\":");
         strbuf_add_span(b, a->job.meta);

@@ -98,6 +98,16 @@ local function push_replies(id, result, ttl, own)
   if call('EXISTS', names) == 1 then call('SADD', owed, id) else call('SREM', owed, id) end
 end
 
+-- tell: while someone follows the queue (`penstock tail` keeps the key `tail` alive), what ends is told
+-- in the stream `ended`, the latest 10,000 of it.
+local tailed
+local function tell(id, status, run)
+  if tailed == nil then tailed = call('EXISTS', stem .. 'tail') == 1 end
+  if not tailed then return end
+  call('XADD', stem .. 'ended', 'MAXLEN', '~', '10000', '*', 'id', id, 'status', status, 'run', run)
+  call('PEXPIRE', stem .. 'ended', '60000')
+end
+
 -- forget: the job's hash was evicted or deleted by hand: no one can run it, or wait for it.
 local function forget(id)
   call('DEL', stem_job .. id, stem .. 'replies:' .. id)

@@ -22,11 +22,17 @@
   the newest answer with rate headers (28 = 0: none):
    28 sent   29 marked   30-32 the marks of its grant: requests, input, output spent by then
    33-41 limit, remaining, reset (ms) of requests, input, output; -1 = not said
+  the day's budgets (42 and on are left out where there are none; dollars in billionths):
+   42 worker   43 the number of its report   44 tokens 45 dollars of a day, 0 = no such budget
+   46 tokens 47 dollars that it holds for calls under way, with starts it has not used
+   48 tokens 49 dollars spent since its last report
+   50 tokens 51 dollars a start may cost at most   52 tokens 53 dollars it is thought to cost
 
   Returns {now, ms until it opens (0 = open), cause, granted (-1 = any number), why,
            spent requests, input, output (marks before these grants), mean output,
            tokens per million bytes, ms until more may be asked for,
-           input limit, output limit (tokens a minute, 0 = not known), delay ms...}
+           input limit, output limit (tokens a minute, 0 = not known),
+           budget: 0, 1 = calls under way are waited for, 2 = this round shut the pool, delay ms...}
   A grant is used at its delay, not before. Its marks are the spent figures plus its own costs and
   those of the grants before it.
 
@@ -54,6 +60,13 @@ local function set(field, value)
   changed[field] = value
 end
 
+local me = nil -- this worker's part of the budgets
+if #ARGV >= 53 then
+  local function pair(i) return {tokens = arg[i], usd = arg[i + 1] / 1e9} end
+  me = {worker = ARGV[42], seq = arg[43], limit = pair(44), held = pair(46), spent = pair(48),
+        most = pair(50), mean = pair(52)}
+end
+
 local KINDS = {'requests', 'input', 'output'}
 local cost = {requests = 1, input = arg[4], output = arg[7] == 1 and arg[6] or arg[5]}
 local reserve = arg[7] == 1
@@ -61,6 +74,16 @@ local reserve = arg[7] == 1
 local function known(d) return num(d .. '_limit') > 0 end
 local function anything_known() return known('requests') or known('input') or known('output') end
 local function rate(d) return num(d .. '_limit') / 60000 end
+
+-- override: a limit a minute that an operator has set, per ms; 0 = none. It has a pace of its own, so
+-- that what headers say of the API's bucket, which is larger, does not loosen it.
+local function override(d) return num(d .. '_override') / 60000 end
+local function bound(d)
+  return override(d) > 0 and num(d .. '_override_next', now) - BURST or 0
+end
+local function overridden()
+  return override('requests') > 0 or override('input') > 0 or override('output') > 0
+end
 
 -- refill: what flows back per ms, less what users we cannot see take out.
 local function refill(d)
@@ -82,6 +105,7 @@ local function clock_went_back()
     set(d .. '_next', now)
     set(d .. '_seen', 0)
     set(d .. '_drift_at', now)
+    if num(d .. '_override_next') > now then set(d .. '_override_next', now) end
   end
   for _, field in ipairs({'pace_next', 'pace_from', 'refused_at', 'breaker_until', 'failed_sent', 'probe_at'}) do
     if num(field) > now then set(field, now) end
@@ -115,6 +139,10 @@ local function charge(d, n)
   if n == 0 then return end
   set(d .. '_left', num(d .. '_left') - n)
   set(d .. '_spent', num(d .. '_spent') + n)
+  local most = override(d)
+  if most > 0 then
+    set(d .. '_override_next', max(num(d .. '_override_next', now), now - BURST) + n / most)
+  end
 end
 
 -- take_report: charges given back and corrected; what calls turn out to cost.
@@ -378,7 +406,7 @@ local function haste()
   return min(num('speedup', SPEEDUP), 1 + since, 1 + max(0, credit) / HASTE)
 end
 
-local delays, wait = {}, nil
+local delays, wait, budget = {}, nil, 0
 
 -- when: the earliest time at which one more may start.
 local function when(d)
@@ -401,6 +429,7 @@ local function grant_known(want, speed)
     local t = now
     for _, d in ipairs(KINDS) do
       if known(d) then t = max(t, when(d)) end
+      t = max(t, bound(d))
     end
     if t > now + AHEAD then
       wait = t - now - AHEAD / 2
@@ -418,15 +447,18 @@ end
 local function grant_paced(want, part)
   local pace = num('pace', START_RATE) * part * num('share', 1)
   if num('pace_begun') == 0 then set('pace_begun', now) end
-  if pace >= FREE and s.pace_mode ~= 'track' and part == 1 then return true end
+  local free = pace >= FREE and s.pace_mode ~= 'track' and part == 1
+  if free and not me and not overridden() then return true end
   while #delays < want do
-    local t = max(now, num('pace_next', now - START / pace) - BURST)
+    local paced = max(now, num('pace_next', now - START / pace) - BURST)
+    local t = paced
     if t > now then set('pace_held', '1') end
+    for _, d in ipairs(KINDS) do t = max(t, bound(d)) end
     if t > now + AHEAD then
       wait = t - now - AHEAD / 2
       return false
     end
-    set('pace_next', max(num('pace_next', now - START / pace), t) + 1 / pace)
+    set('pace_next', max(num('pace_next', now - START / pace), paced) + 1 / pace)
     grant(t)
   end
   return false
@@ -439,6 +471,7 @@ local function remember_costs()
 end
 
 local function answer(open_in, cause, granted, why, marks)
+  if me and granted > 0 then budget_hold(s, set, me, granted) end
   local fields = {}
   for field, value in pairs(changed) do
     fields[#fields + 1] = field
@@ -452,8 +485,8 @@ local function answer(open_in, cause, granted, why, marks)
                string.format('%.15g', marks[2]), string.format('%.15g', marks[3]),
                string.format('%.6g', num('output_mean', -1)),
                bytes > 0 and floor(num('in_tokens') / bytes * 1000000) or -1,
-               floor(min(max(wait or 0, 0), 1000)), floor(num('input_limit')), floor(num('output_limit'))}
-  for i = 1, #delays do out[13 + i] = delays[i] end
+               floor(min(max(wait or 0, 0), 1000)), floor(num('input_limit')), floor(num('output_limit')), budget}
+  for i = 1, #delays do out[14 + i] = delays[i] end
   return out
 end
 
@@ -467,8 +500,43 @@ if known('output') or num('output_flying') > 0 then
 end
 local marks = {num('requests_spent'), num('input_spent'), num('output_spent')}
 
--- The gate: shut by a 429, by the account's trouble, or by a person.
+local function open_gate()
+  set('open_at', 0)
+  set('cause', '')
+  set('why', '')
+end
+
+-- shut_by_budget: no call until the day is over, or an operator lifts the budget.
+local function shut_by_budget(m)
+  local open_in = DAY - now % DAY
+  local name = m == 'tokens' and 'PENSTOCK_BUDGET_TOKENS' or 'PENSTOCK_BUDGET_USD'
+  local why = string.format('%s: %.15g of %.15g are spent on %s', name, num('budget_' .. m .. '_spent'),
+                            me.limit[m], s.budget_day)
+  set('open_at', now + open_in)
+  set('cause', 'budget')
+  set('why', why)
+  set('since', now)
+  set('step', 0)
+  set('shut_budget', num('shut_budget') + 1)
+  budget = 2
+  return answer(open_in, 'budget', 0, why, marks)
+end
+
+-- The gate: shut by a 429, by the account's trouble, by a budget, or by a person.
 local open_at, cause, step, probing = state()
+local new_day = s.budget_day and budget_new_day(s, set)
+if me then
+  budget_new_day(s, set)
+  budget_hear(s, set, me)
+end
+if cause == 'budget' and (new_day or arg[2] == 1) then
+  local _, reached = 1, nil
+  if me then _, reached = budget_room(s, me, 1) end
+  if not reached then
+    open_gate()
+    open_at, cause = 0, ''
+  end
+end
 if open_at > now and not (step > 0 and arg[2] == 1 and not probing) then
   return answer(open_at - now, cause, 0, s.why or '', marks)
 end
@@ -479,12 +547,19 @@ if step > 0 then
   delays[1] = 0
   return answer(0, cause, 1, s.why or '', marks)
 end
-if cause ~= '' then
-  set('open_at', 0)
-  set('cause', '')
-  set('why', '')
-end
+if cause ~= '' then open_gate() end
 local want = arg[3]
+if me and want ~= 0 then
+  local room, reached = budget_room(s, me, want < 0 and 64 or want)
+  if reached then return shut_by_budget(reached) end
+  if room == 0 then
+    wait, budget = 100, 1
+    return answer(0, '', 0, 'the budget waits for what calls under way cost', marks)
+  end
+  for i = 1, want < 0 and room or 0 do grant(now) end
+  if want < 0 then return answer(0, '', #delays, '', marks) end
+  want = room
+end
 if want < 0 then return answer(0, '', -1, '', marks) end
 if s.breaker == 'open' and want > 0 then
   local trying = num('breaker_probe') == 1 and now - num('breaker_probe_at') < 15000

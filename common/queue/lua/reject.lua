@@ -30,6 +30,7 @@ local function reject(at)
   call('SET', stem_result .. id, result, 'PX', ttl)
   push_reply(ARGV[at + 5], result, ttl)
   count('failed', 1, ARGV[at + 6])
+  tell(id, 'failed', ARGV[at + 6])
   count('invalid', 1)
   return id
 end

@@ -41,6 +41,7 @@ local function finish(at, id, key)
     call('DEL', key)
   end
   count(status, 1, run)
+  tell(id, status, run)
   count('input_tokens', ARGV[at + 11], run)
   count('output_tokens', ARGV[at + 12], run)
   count('cost_usd', ARGV[at + 13], run)

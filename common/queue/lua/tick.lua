@@ -49,6 +49,7 @@ local function bury_payload(claim, key)
   call('ZADD', dead, text(now), id)
   call('SET', stem_result .. id, '{"id":"' .. id .. '"' .. ARGV[5], 'PX', ARGV[3])
   count('failed')
+  tell(id, 'failed', '')
   buried = buried + 1
 end
 
@@ -113,6 +114,7 @@ local function cancel_one(id)
     if fresh then
       call('SET', stem_result .. id, '{"id":"' .. id .. '"' .. ARGV[6], 'PX', ARGV[4])
       count('cancelled')
+      tell(id, 'cancelled', '')
     end
     call('SREM', cancel, id)
   end

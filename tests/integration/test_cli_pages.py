@@ -1,0 +1,127 @@
+"""What is made of the table of verbs: --help, the manual pages, shell completion, the installation."""
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from simlib import ROOT, SLACK, build_dir
+
+PENSTOCK = str(build_dir() / "penstock")
+PAGES = build_dir() / "pages"
+
+
+def run(*words):
+    return subprocess.run(words, capture_output=True, text=True, timeout=60 * SLACK, check=True).stdout
+
+
+def verbs():
+    text = run(PENSTOCK, "--help").split("\nverbs:\n")[1].split("\n\n")[0]
+    return re.findall(r"^  (\w+) ", text, re.M)
+
+
+def options(verb):
+    return re.findall(r"^  --([a-z-]+)", run(PENSTOCK, verb, "--help"), re.M)
+
+
+def flags(program):
+    return re.findall(r"^  --([a-z-]+)", run(str(build_dir() / program), "--help").split("Settings")[1], re.M)
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """The manual pages as a reader sees them, without hyphenation."""
+    if not shutil.which("groff"):
+        pytest.skip("groff is not installed")
+
+    def show(name):
+        text = (PAGES / name).read_text()
+        done = subprocess.run(["groff", "-man", "-Tascii", "-ww", "-P-cbou", "-rHY=0", "-rLL=200n"],
+                              input=text, capture_output=True, text=True, timeout=60 * SLACK, check=True)
+        assert done.stderr == "", done.stderr  # -ww: every warning that groff knows
+        return done.stdout
+    return show
+
+
+def test_the_manual_of_penstock_has_every_verb_option_setting_and_exit_code(shown):
+    page = shown("penstock.1")
+    for verb in verbs():
+        at = page.index(f"\n   penstock {verb} ")
+        section = page[at + 1:].split("\n   penstock ")[0]
+        for option in options(verb):
+            assert f"\n       --{option}" in section, f"{verb} --{option}"
+    settings = page[page.index("\nSETTINGS"):]
+    for flag in flags("penstock"):
+        assert f"--{flag}=" in settings
+    for code in range(6):
+        assert re.search(rf"^       {code} ", page[page.index("EXIT STATUS"):], re.M)
+
+
+def test_the_manual_of_the_worker_has_every_setting(shown):
+    page = shown("penstock-worker.8")
+    for flag in flags("penstock-worker"):
+        assert f"--{flag}=" in page
+    assert "ANTHROPIC_API_KEY\n" in page and "SIGHUP" in page
+
+
+def test_the_exit_codes_in_the_docs_are_those_of_the_program():
+    told = re.findall(r"^  (\d)  (.*)$", run(PENSTOCK, "--help"), re.M)
+    text = (ROOT / "docs" / "cli.md").read_text()
+    assert told == [tuple(row) for row in re.findall(r"^\| (\d) \| (.*) \|$", text.replace("`", ""), re.M)]
+
+
+def test_every_verb_is_in_the_docs():
+    text = (ROOT / "docs" / "cli.md").read_text()
+    for verb in verbs():
+        assert re.search(rf"`(penstock )?{verb}\b", text), verb
+
+
+def complete(*words):
+    """What bash offers for the last word."""
+    line = " ".join(f"'{w}'" for w in words)
+    script = (f"source '{PAGES}/penstock.bash'; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; "
+              f"{'_penstock_worker' if words[0] == 'penstock-worker' else '_penstock'}; "
+              'printf "%s\\n" "${COMPREPLY[@]}"')
+    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, check=True,
+                          timeout=60 * SLACK)
+    assert done.stderr == "", done.stderr
+    return [w for w in done.stdout.split("\n") if w]
+
+
+def test_bash_completes_verbs_options_subwords_and_values(tmp_path):
+    assert complete("penstock", "") == verbs()
+    assert complete("penstock", "to") == ["top"]
+    assert set(complete("penstock", "dead", "re")) == {"retry"}
+    assert set(complete("penstock", "dead", "")) == {"list", "show", "retry", "drop"}
+    assert set(complete("penstock", "limits", "")) == {"set", "clear"}
+    assert "--retry-failed" in complete("penstock", "run", "--ret")
+    assert complete("penstock", "--redis-url", "x", "top", "--onc") == ["--once"]
+    for verb in verbs():
+        assert {f"--{o}" for o in options(verb)} <= set(complete("penstock", verb, "--"))
+    assert set(complete("penstock-worker", "--log-level", "")) >= {"debug", "info", "warn"}
+    assert complete("penstock-worker", "--healt") == ["--healthcheck"]
+    (tmp_path / "prompts.jsonl").touch()
+    assert complete("penstock", "run", "--output", f"{tmp_path}/pr") == [f"{tmp_path}/prompts.jsonl"]
+    assert complete("penstock", "push", "--system", "") == []
+
+
+@pytest.mark.parametrize("shell, name, check", [("zsh", "_penstock", ["-n"]),
+                                                ("fish", "penstock.fish", ["--no-execute"])])
+def test_the_other_shells_can_read_theirs(shell, name, check):
+    text = (PAGES / name).read_text()
+    for verb in verbs():
+        assert re.search(rf"\b{verb}\b", text)
+    if shutil.which(shell):
+        run(shell, *check, str(PAGES / name))
+
+
+def test_cmake_installs_programs_pages_and_completion_and_nothing_else(tmp_path):
+    run("cmake", "--install", str(build_dir()), "--prefix", str(tmp_path))
+    found = {os.path.relpath(os.path.join(folder, f), tmp_path) for folder, _, files in os.walk(tmp_path)
+             for f in files}
+    assert found == {"bin/penstock", "bin/penstock-worker", "share/man/man1/penstock.1",
+                     "share/man/man8/penstock-worker.8", "share/bash-completion/completions/penstock",
+                     "share/bash-completion/completions/penstock-worker",
+                     "share/zsh/site-functions/_penstock",
+                     "share/fish/vendor_completions.d/penstock.fish"}
+    assert run(str(tmp_path / "bin/penstock"), "--version").startswith("penstock ")
