@@ -351,7 +351,8 @@ static void on_answer(redisAsyncContext *ctx, void *tree, void *arg)
     rcalls_answer(&l->calls, reply_is_error(reply, "") ? ERR_REDIS : 0, reply);
     if (ctx->data != s)
         return; // the callback kicked or closed the link
-    if (is_demoted(reply) || is_elsewhere(l, reply))
+    l->demoted = is_demoted(reply);
+    if (l->demoted || is_elsewhere(l, reply))
         rlink_lost(l, "%s", reply_text(reply));
     else
         watch(l);

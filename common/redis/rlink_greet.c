@@ -1,5 +1,5 @@
 // rlink_greet: what is said first on a new connection, all of it at once: AUTH, SELECT, CLIENT
-// SETNAME, ROLE where a Sentinel sent us, and a PING, whose answer means that Redis is there, has
+// SETNAME, ROLE where a Sentinel sent us or a write was refused, and a PING, whose answer means that Redis is there, has
 // let us in and has loaded its data. Then, whether it is a node of a cluster: any error that
 // CLUSTER SLOTS meets means that it is not.
 #include "common/base/err.h"
@@ -72,10 +72,14 @@ static void take_answer(struct rlink *l, enum step step, const struct reply *r)
         ask_slots(l);
     else if (step == STEP_SLOTS)
         take_slots(l, r);
+    else if (step == STEP_ROLE && reply_is_error(r, "NOPERM") && l->url->kind != RURL_SENTINEL)
+        return; // then the next write tells
     else if (reply_is_error(r, ""))
         refuse(l, step, r);
     else if (step == STEP_ROLE && !is_master(r))
-        rlink_lost(l, "the server that Sentinel named is not a master");
+        rlink_lost(l, l->url->kind == RURL_SENTINEL
+                          ? "the server that Sentinel named is not a master"
+                          : "it is a replica, no master");
     else if (step == STEP_PING)
         rlink_lost(l, "what answers there is not Redis");
 }
@@ -114,7 +118,7 @@ void rgreet_start(struct rlink *l)
         err = say(l, STEP_SELECT, 2, select);
     if (!err && l->client_name[0])
         err = say(l, STEP_NAME, 3, name);
-    if (!err && l->url->kind == RURL_SENTINEL)
+    if (!err && (l->url->kind == RURL_SENTINEL || l->demoted))
         err = say(l, STEP_ROLE, 1, role);
     if (!err)
         err = say(l, STEP_PING, 1, ping);

@@ -91,6 +91,7 @@ struct rlink {
     struct rsentinel sentinel;
     struct rlink *guide; // borrowed: knows the node that holds key; NULL = the URL's server
     const char *key;
+    bool demoted;             // it was no master the last time: ask before all else
     bool alone;               // does not ask whether it is a cluster
     struct rcluster *cluster; // NULL: one server, or not known yet
 

@@ -86,15 +86,15 @@ static void flapping_is_slowed(void **state)
     struct rsync *s = rsync_open(d);
     struct probe p;
     struct answer a = {0};
-    rsync_do(s, "REPLICAOF 127.0.0.1 1");
     probe_init(&p, "%s", redisd_url(d));
     p.opt.backoff_cap_ms = 500;
     probe_open(&p);
-    // Each time it is up, a write is refused and the link looks anew, as with a demoted master.
-    uint64_t end = uv_hrtime() + 2000000000;
+    uint64_t end = uv_hrtime() + 2000000000; // each time it is up, someone ends its connection
     while (uv_hrtime() < end) {
-        if (rlink_is_up(p.link) && rlink_outstanding(p.link) == 0)
-            probe_call(&p, &a, "SET k v");
+        if (rlink_is_up(p.link) && rlink_outstanding(p.link) == 0) {
+            probe_call(&p, &a, "BLPOP none 0");
+            rsync_do(s, "CLIENT KILL TYPE normal SKIPME yes");
+        }
         uv_run(&p.loop, UV_RUN_ONCE);
     }
     assert_in_range(p.ups, 3, 12);
@@ -277,6 +277,10 @@ static void demoted_master(void **state)
         assert_int_equal(a.err, ERR_REDIS); // in Redis' own words
         assert_non_null(strstr(a.text, "READONLY You can't write against a read only replica"));
         assert_string_equal(p.why, a.text);
+        // It stays down while that is a replica, without a word more, and returns with the master.
+        probe_wait(&p, strcmp(rlink_why(p.link), "it is a replica, no master") == 0, 5000);
+        assert_int_equal(p.downs, 1);
+        rsync_do(s, "REPLICAOF NO ONE");
         probe_wait(&p, p.ups == 2, 5000);
         assert_int_equal(b.err, ERR_LINK_DOWN);
         assert_int_equal(a.count + b.count, 2);

@@ -28,11 +28,9 @@ static void on_tick(int err, const struct reply *reply, void *arg)
 {
     struct wqueue *q = arg;
     q->ticking = false;
-    if (err) {
-        run_refused(q, SCRIPT_TICK, err, reply);
+    run_answered(q, SCRIPT_TICK, err, reply);
+    if (err)
         return;
-    }
-    q->refusal_told = false;
     run_hear(q->run, reply);
     int64_t waiting = reply_int_or(reply_at(reply, 2), 0);
     int64_t recovered = reply_int_or(reply_at(reply, 7), 0);

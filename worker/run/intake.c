@@ -214,8 +214,8 @@ static void on_claimed(int err, const struct reply *reply, void *arg)
     q->run->reserved -= c->want;
     if (c->pool)
         c->pool->permits.promised -= c->want;
+    run_answered(q, SCRIPT_CLAIM, err, reply);
     if (err) {
-        run_refused(q, SCRIPT_CLAIM, err, reply);
         list_append(&q->to_repeat, &c->link);
         send_later(q);
         return;
@@ -285,8 +285,8 @@ static void admitted(struct attempt *a, const struct reply *answer)
 static void on_admitted(int err, const struct reply *reply, void *arg)
 {
     struct batch *b = arg;
+    run_answered(b->queue, SCRIPT_ADMIT, err, reply);
     if (err) {
-        run_refused(b->queue, SCRIPT_ADMIT, err, reply);
         put_back(b, &b->queue->to_admit);
     } else {
         FAULT("admit.after");
@@ -353,8 +353,8 @@ static void send_admissions(struct wqueue *q)
 static void on_rejected(int err, const struct reply *reply, void *arg)
 {
     struct batch *b = arg;
+    run_answered(b->queue, SCRIPT_REJECT, err, reply);
     if (err) {
-        run_refused(b->queue, SCRIPT_REJECT, err, reply);
         put_back(b, &b->queue->to_reject);
         free(b);
         return;

@@ -30,16 +30,21 @@ void run_hear(struct run *r, const struct reply *reply)
         r->skew_ms = now - (int64_t)clock_mono_ms();
 }
 
-void run_refused(struct wqueue *q, enum script s, int err, const struct reply *reply)
+void run_answered(struct wqueue *q, enum script s, int err, const struct reply *reply)
 {
-    if (err != ERR_REDIS || q->refusal_told || reply_is_error(reply, "NOSCRIPT"))
+    bool told = q->refused_moves & BIT(s);
+    if (err == 0 && told) {
+        q->refused_moves &= ~BIT(s);
+        log_event(LOG_INFO, "script_taken", log_str("queue", q->name),
+                  log_str("script", script_name(s)), LOG_END);
+    }
+    if (err != ERR_REDIS || told || reply_is_error(reply, "NOSCRIPT"))
         return;
-    q->refusal_told = true;
+    q->refused_moves |= BIT(s);
     log_event(LOG_ERROR, "script_refused", log_str("queue", q->name),
               log_str("script", script_name(s)), log_str("why", reply_text(reply)), LOG_END);
 }
 
-// What Redis has yet to confirm counts: a kill -9 repeats no more calls than may be in flight.
 size_t run_room(const struct run *r)
 {
     size_t used = r->reserved, most = (size_t)r->conf->concurrency;
@@ -105,6 +110,31 @@ static void hold_recovery(struct run *r, struct span info)
         r->recover_from_ms = MAX(r->recover_from_ms, now_ms + lease);
 }
 
+// warn_unsafe says once where this Redis may lose jobs, and what to write instead.
+static void warn_unsafe(struct run *r, struct span info)
+{
+    static const struct {
+        const char *field, *safe, *what, *set;
+    } all[] = {
+        {"maxmemory_policy", "noeviction", "it may throw jobs away when its memory is full",
+         "maxmemory-policy noeviction"},
+        {"aof_enabled", "1", "it keeps no append-only file: a restart of it loses jobs",
+         "appendonly yes"},
+    };
+    unsigned found = 0;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        char value[64];
+        if (!info_field(info, all[i].field, value, sizeof value) || !strcmp(value, all[i].safe))
+            continue;
+        found |= BIT(i);
+        if (!(r->unsafe & BIT(i)))
+            log_event(LOG_WARN, "redis_unsafe", log_str("redis", r->url_shown),
+                      log_str("why", all[i].what), log_str("found", value),
+                      log_str("set", all[i].set), LOG_END);
+    }
+    r->unsafe = found;
+}
+
 static void become_ready(struct run *r)
 {
     uint64_t now_ms = clock_mono_ms();
@@ -132,16 +162,17 @@ static void on_info(int err, const struct reply *reply, void *arg)
         return;
     reply_str(reply, &info);
     hold_recovery(r, info);
+    warn_unsafe(r, info);
     become_ready(r);
 }
 
 static void on_scripts(int err, const char *why, void *arg)
 {
     struct run *r = arg;
-    const char *argv[] = {"INFO", "server"};
-    size_t lens[] = {4, 6};
+    const char *argv[] = {"INFO", "server", "memory", "persistence"};
+    size_t lens[] = {4, 6, 6, 11};
     if (err == 0)
-        err = rlink_call(r->link, 2, argv, lens, 0, on_info, r);
+        err = rlink_call(r->link, 4, argv, lens, 0, on_info, r);
     if (err && err != ERR_LINK_DOWN) {
         log_event(LOG_ERROR, "redis_refused", log_str("why", why), LOG_END);
         rlink_kick(r->link, "its scripts could not be loaded");

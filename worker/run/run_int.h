@@ -45,9 +45,10 @@ struct wqueue {
     bool depth_known;
     struct stats_queue stats;
     bool ticking, cancel_pending;
-    bool refusal_told;    // Redis refuses scripts of this queue, and the log has it
-    struct rlink *waiter; // its own connection: a blocking wait holds one up
+    unsigned refused_moves; // BIT of each script that Redis refuses, as the log has told
+    struct rlink *waiter;   // its own connection: a blocking wait holds one up
     bool waiting;
+    uint64_t wait_at_ms;                          // Redis refused the wait: not before
     struct pool_class *classes[CLASSES_OF_QUEUE]; // of the models seen, latest first
     uint64_t class_seen_ms[CLASSES_OF_QUEUE];
     struct list to_repeat; // struct claim: sent, the answer never came
@@ -73,6 +74,7 @@ struct run {
     uint64_t recover_from_ms; // no recovery before: Redis was away, or we have just begun
     uint64_t link_lost_ms;    // when the link went down; 0 = it has never been up
     char redis_run_id[64];
+    unsigned unsafe; // what was said of its settings
     char url_shown[320]; // the Redis URL without its password
     struct http_client *http;
     struct accounts accounts;
@@ -103,8 +105,8 @@ struct run {
 // run.c
 int64_t run_now(const struct run *r);                    // Redis time, ms
 void run_hear(struct run *r, const struct reply *reply); // a script's answer begins with the time
-// run_refused logs that Redis refused a script, once until its round goes well again.
-void run_refused(struct wqueue *q, enum script s, int err, const struct reply *reply);
+// run_answered logs that Redis refuses a script, once, and that it takes it again.
+void run_answered(struct wqueue *q, enum script s, int err, const struct reply *reply);
 size_t run_room(const struct run *r);                     // calls that may be added
 uint64_t run_mono(const struct run *r, int64_t redis_ms); // a Redis time on the monotonic clock
 void run_check_drain(struct run *r, uint64_t now_ms);     // ends the run when nothing is held

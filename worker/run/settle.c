@@ -129,11 +129,11 @@ static void on_settled(int err, const struct reply *reply, void *arg)
 {
     struct settle_batch *b = arg;
     struct wqueue *q = b->queue;
+    run_answered(q, SCRIPT_SETTLE, err, reply);
     if (err) {
         for (size_t i = b->count; i-- > 0;)
             list_prepend(&q->to_settle, &b->at[i]->todo);
         q->send_at_ms = clock_mono_ms() + RETRY_SEND_MS;
-        run_refused(q, SCRIPT_SETTLE, err, reply);
     } else {
         FAULT("settle.after");
         run_hear(q->run, reply);

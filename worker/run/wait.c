@@ -13,6 +13,8 @@ static void on_woken(int err, const struct reply *reply, void *arg)
 {
     struct wqueue *q = arg;
     q->waiting = false;
+    if (err == ERR_REDIS) // out of memory, no rights: each round looks at the queue meanwhile
+        q->wait_at_ms = clock_mono_ms() + TICK_MS;
     if (err || reply_is_null(reply))
         return; // pump waits again
     queue_heat(q);
@@ -26,7 +28,7 @@ void wait_for_work(struct wqueue *q)
     size_t jobs = strlen(q->jobs);
     const char *argv[] = {"BLMOVE", q->jobs, q->jobs, "RIGHT", "RIGHT", seconds};
     size_t lens[] = {6, jobs, jobs, 5, 5, (size_t)len};
-    if (q->waiting || !q->waiter || !rlink_is_up(q->waiter))
+    if (q->waiting || clock_mono_ms() < q->wait_at_ms || !q->waiter || !rlink_is_up(q->waiter))
         return;
     q->waiting = rlink_call(q->waiter, 6, argv, lens, (WAIT_S + 2) * 1000, on_woken, q) == 0;
 }
