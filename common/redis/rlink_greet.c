@@ -1,7 +1,7 @@
 // rlink_greet: what is said first on a new connection, all of it at once: AUTH, SELECT, CLIENT
-// SETNAME, ROLE where a Sentinel sent us or a write was refused, and a PING, whose answer means that Redis is there, has
-// let us in and has loaded its data. Then, whether it is a node of a cluster: any error that
-// CLUSTER SLOTS meets means that it is not.
+// SETNAME, ROLE where a Sentinel sent us or a write was refused, and a PING, whose answer means
+// that Redis is there, has let us in and has loaded its data. Then, whether it is a node of a
+// cluster: any error that CLUSTER SLOTS meets means that it is not.
 #include "common/base/err.h"
 #include "common/redis/rlink_int.h"
 

@@ -54,6 +54,20 @@ static int slot_of_pattern(struct span pattern)
     return rslot_of_key(pattern);
 }
 
+static bool is(struct span word, const char *text)
+{
+    return is_one_of(word, &text, 1);
+}
+
+// behind gives the place of what follows a word of the command; argc where there is none.
+static int behind(const char *text, int argc, const char **argv, const size_t *lens)
+{
+    for (int i = 1; i + 1 < argc; i++)
+        if (is((struct span){argv[i], lens[i]}, text))
+            return i + 1;
+    return argc;
+}
+
 int rslot_of_command(int argc, const char **argv, const size_t *lens)
 {
     static const char *const keyless[] = {"SCRIPT",  "INFO", "TIME",   "PING",   "CLUSTER",
@@ -62,17 +76,16 @@ int rslot_of_command(int argc, const char **argv, const size_t *lens)
     static const char *const scripted[] = {"EVALSHA", "EVAL", "EVALSHA_RO", "EVAL_RO", "FCALL"};
     struct span name = {argv[0], lens[0]};
     int at = 1;
-    if (is_one_of(name, scripted, ARRAY_LEN(scripted))) {
-        at = 3;
-        if (argc > 2 && lens[2] == 1 && argv[2][0] == '0')
-            return -1;
-    } else if (is_one_of(name, (const char *const[]){"SCAN"}, 1)) {
-        for (int i = 2; i + 1 < argc; i += 2)
-            if (lens[i] == 5 && strncasecmp(argv[i], "MATCH", 5) == 0)
-                return slot_of_pattern((struct span){argv[i + 1], lens[i + 1]});
+    if (is_one_of(name, keyless, ARRAY_LEN(keyless)))
         return -1;
-    }
-    if (at >= argc || is_one_of(name, keyless, ARRAY_LEN(keyless)))
+    if (is_one_of(name, scripted, ARRAY_LEN(scripted)))
+        at = argc > 2 && lens[2] == 1 && argv[2][0] == '0' ? argc : 3;
+    else if (is(name, "XREAD") || is(name, "XREADGROUP"))
+        at = behind("STREAMS", argc, argv, lens);
+    else if (is(name, "SCAN"))
+        at = behind("MATCH", argc, argv, lens);
+    if (at >= argc)
         return -1;
-    return rslot_of_key((struct span){argv[at], lens[at]});
+    struct span key = {argv[at], lens[at]};
+    return is(name, "SCAN") ? slot_of_pattern(key) : rslot_of_key(key);
 }

@@ -49,10 +49,14 @@ static int slot_of(const char *words)
 
 static void commands_have_the_slot_of_their_first_key(void **state)
 {
-    static const char *const foo[] = {
-        "GET foo",  "LPUSH foo x",           "BLMOVE foo foo RIGHT RIGHT 5",
-        "del foo",  "EVALSHA sha 1 foo bar", "EVALSHA sha 2 foo foox a",
-        "HMGET foo"};
+    static const char *const foo[] = {"GET foo",
+                                      "LPUSH foo x",
+                                      "BLMOVE foo foo RIGHT RIGHT 5",
+                                      "del foo",
+                                      "EVALSHA sha 1 foo bar",
+                                      "EVALSHA sha 2 foo foox a",
+                                      "HMGET foo",
+                                      "XREAD COUNT 5 BLOCK 9 STREAMS foo 0"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(foo); i++)
         if (slot_of(foo[i]) != 12182)

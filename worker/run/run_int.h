@@ -38,17 +38,15 @@ struct wqueue {
     bool hot;             // there may be something to claim
     bool paused, refused; // by an operator; of a newer contract version
     size_t claims_out;    // claims under way
-    uint64_t claimed_at_ms, settled_at_ms, tick_at_ms, renew_at_ms, send_at_ms;
+    uint64_t claimed_at_ms, settled_at_ms, tick_at_ms, renew_at_ms, send_at_ms, wait_at_ms;
     int64_t next_due_ms; // Redis time; -1 = none
     double out_mean;     // tokens that its answers have, on the mean; 0 = none yet
     int64_t waiting_jobs, delayed, active, dead; // how many, at the last tick
     bool depth_known;
     struct stats_queue stats;
-    bool ticking, cancel_pending;
+    bool ticking, cancel_pending, waiting;
     unsigned refused_moves; // BIT of each script that Redis refuses, as the log has told
     struct rlink *waiter;   // its own connection: a blocking wait holds one up
-    bool waiting;
-    uint64_t wait_at_ms;                          // Redis refused the wait: not before
     struct pool_class *classes[CLASSES_OF_QUEUE]; // of the models seen, latest first
     uint64_t class_seen_ms[CLASSES_OF_QUEUE];
     struct list to_repeat; // struct claim: sent, the answer never came
@@ -73,8 +71,8 @@ struct run {
     int64_t skew_ms;          // Redis time minus monotonic time
     uint64_t recover_from_ms; // no recovery before: Redis was away, or we have just begun
     uint64_t link_lost_ms;    // when the link went down; 0 = it has never been up
+    unsigned unsafe;          // BIT of each setting of Redis that the log has warned of
     char redis_run_id[64];
-    unsigned unsafe; // what was said of its settings
     char url_shown[320]; // the Redis URL without its password
     struct http_client *http;
     struct accounts accounts;
@@ -105,7 +103,7 @@ struct run {
 // run.c
 int64_t run_now(const struct run *r);                    // Redis time, ms
 void run_hear(struct run *r, const struct reply *reply); // a script's answer begins with the time
-// run_answered logs that Redis refuses a script, once, and that it takes it again.
+// run_answered logs that Redis refuses a script, and that it takes it again.
 void run_answered(struct wqueue *q, enum script s, int err, const struct reply *reply);
 size_t run_room(const struct run *r);                     // calls that may be added
 uint64_t run_mono(const struct run *r, int64_t redis_ms); // a Redis time on the monotonic clock
