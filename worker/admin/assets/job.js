@@ -4,7 +4,8 @@ import {bytes, clock, count, exact, money, plural, span} from './fmt.js';
 import {get} from './api.js';
 import {confirm} from './ask.js';
 
-let here = null; // {queue, id}
+const EVERY_MS = 2500; // how often a job that has not ended is looked at again
+let here = null; // {queue, id, drawn: what is on the page, reveal: its payload's place, timer}
 
 const ENDED = new Set(['succeeded', 'failed', 'expired', 'cancelled']);
 
@@ -97,7 +98,7 @@ function facts(j, result) {
 }
 
 async function showPayload(box) {
-  const j = await get('job', {...here, payload: 1});
+  const j = await get('job', {queue: here.queue, id: here.id, payload: 1});
   const part = (title, body, all) => body && box.append(el('h4', null, title, el('small', null,
     body.length < all ? ` the first ${bytes(body.length)} of ${bytes(all)}` : ` ${bytes(all)}`)),
     el('pre', {tabindex: '0'}, body));
@@ -123,34 +124,51 @@ function actions(j, result) {
 }
 
 function reopen() {
-  setTimeout(() => here && load(), 600);
+  again(600);
+}
+
+// again looks once more after a time; what has not changed is not drawn anew, so the focus stays.
+function again(ms) {
+  if (!here) return;
+  clearTimeout(here.timer);
+  here.timer = setTimeout(() => here && load(), ms);
 }
 
 function draw(j) {
-  const result = parse(j.result) || {}, all = spans(j, Date.now()), body = $('job-body');
-  const reveal = el('div', {class: 'payload'});
-  reveal.append(button('Show payload and result', () => showPayload(reveal).catch(e => text(reveal, e.message))));
-  body.replaceChildren(
+  const result = parse(j.result) || {}, all = spans(j, Date.now());
+  if (!here.reveal) {
+    const reveal = el('div', {class: 'payload'});
+    reveal.append(button('Show payload and result',
+                         () => showPayload(reveal).catch(e => text(reveal, e.message))));
+    here.reveal = reveal;
+  }
+  $('job-body').replaceChildren(
     ...(all.length ? [line(all), el('ol', {class: 'steps'}, ...all.map(step))] : []),
-    facts(j, result), actions(j, result), reveal,
+    facts(j, result), actions(j, result), here.reveal,
     el('p', {class: 'small dim'}, j.calls.length ? `${plural(j.calls.length, 'call')} of this worker; ` +
        'those of other workers are in their logs.' : 'This worker made no call for it lately.'));
 }
 
 async function load() {
-  const {queue, id} = here;
+  const mine = here;
   try {
-    const j = await get('job', {queue, id});
-    if (here && here.id === id && here.queue === queue) draw(j);
+    const j = await get('job', {queue: mine.queue, id: mine.id});
+    if (here !== mine) return;
+    const now = JSON.stringify({...j, result_ttl_ms: 0});
+    if (now !== mine.drawn) draw(j);
+    mine.drawn = now;
+    if (!j.result_bytes || j.job.state === 'dead') again(EVERY_MS);
   } catch (e) {
-    const waits = e.status === 404;
+    if (here !== mine) return;
+    mine.drawn = '';
     $('job-body').replaceChildren(el('p', {class: 'wrong'}, e.message));
-    if (waits) $('job-body').append(actions({job: {}}, {}));
+    if (e.status === 404) $('job-body').append(actions({job: {}}, {}));
   }
 }
 
 export function openJob(queue, id) {
-  here = {queue, id};
+  if (here) clearTimeout(here.timer);
+  here = {queue, id, drawn: '', reveal: null, timer: 0};
   text($('job-h'), id).append(el('small', null, ` ${queue}`));
   $('job-body').replaceChildren(el('p', {class: 'dim'}, 'Asking…'));
   if (!$('job').open) $('job').showModal();
@@ -160,7 +178,10 @@ export function openJob(queue, id) {
 export function startJob() {
   $('job-close').addEventListener('click', () => $('job').close());
   $('job').addEventListener('click', e => { if (e.target === $('job')) $('job').close(); });
-  $('job').addEventListener('close', () => { here = null; });
+  $('job').addEventListener('close', () => {
+    if (here) clearTimeout(here.timer);
+    here = null;
+  });
   $('find').addEventListener('submit', e => {
     e.preventDefault();
     const id = $('find-id').value.trim();
