@@ -25,7 +25,6 @@ static void park(struct attempt *a, uint64_t now_ms)
     if (p->cause != CAUSE_QUOTA) // it may be opened sooner, by a trying call or a person
         wait = MIN(wait, (int64_t)PARK_MAX_MS);
     a->run->stats.parked++;
-    gate_park(a);
     p->stats.parked++;
     settle_later(a, "parked", wait + (int64_t)rnd_below(PARK_SPREAD_MS));
 }

@@ -96,7 +96,7 @@ static void unpark(struct pool *p)
     }
 }
 
-void gate_park(struct attempt *a)
+void gate_parked(struct attempt *a)
 {
     struct pool *p = a->pool;
     struct parked *it = p->parked.count < PARKED_MAX ? malloc(sizeof *it) : NULL;
@@ -105,6 +105,8 @@ void gate_park(struct attempt *a)
     it->queue = a->queue;
     snprintf(it->id, sizeof it->id, "%s", a->id);
     list_append(&p->parked, &it->link);
+    if (!gate_is_shut(p, clock_mono_ms()) && !p->trouble)
+        unpark(p); // it has opened meanwhile
 }
 
 static void forget_parked(struct pool *p)
@@ -152,15 +154,31 @@ static void heard(struct pool *p, const struct reply *reply)
         forget_parked(p);
 }
 
+// take_stale hears a round that Redis answered before it knew that this worker has shut the gate:
+// what it granted goes back, and it opens nothing.
+static void take_stale(struct pool *p, const struct reply *reply)
+{
+    uint64_t now_ms = clock_mono_ms();
+    p->overtaken = false;
+    permit_hear(&p->permits, reply, MAX(reply_int_or(reply_at(reply, 3), 0), (int64_t)0), p->mean,
+                now_ms);
+    permit_return_all(&p->permits, false, now_ms);
+}
+
 static void on_step(int err, const struct reply *reply, void *arg)
 {
     struct pool *p = arg;
     p->asking = false;
     if (err) {
         p->permits.ask_at_ms = clock_mono_ms() + RETRY_SEND_MS;
+        p->overtaken = false;
         return; // pump asks again
     }
     run_hear(p->run, reply);
+    if (p->overtaken) {
+        take_stale(p, reply);
+        return;
+    }
     heard(p, reply);
     retry_waiting(p);
     pump(p->run);
@@ -173,7 +191,7 @@ uint64_t gate_wakes(const struct pool *p, bool wanted)
         return UINT64_MAX;
     if (p->permits.budget.held_tokens > 0 && budget_is_set(p->run->conf))
         at = MIN(at, p->asked_at_ms + BUDGET_TOLD_MS);
-    if (wanted) {
+    if (wanted || p->parked.count) { // what was put aside waits for a gate that may open sooner
         uint64_t ask =
             p->shut_until_ms > p->permits.ask_at_ms ? p->shut_until_ms : p->permits.ask_at_ms;
         uint64_t look = p->asked_at_ms + GATE_LOOK_MS;
@@ -227,6 +245,7 @@ void gate_shut(struct pool *p, enum cause why, int64_t wait_ms, const struct out
     snprintf(words, sizeof words, "HTTP %d %s: %.200s", o->http_status, o->error_type, o->message);
     p->cause = why;
     p->trouble = p->try_unused = false;
+    p->overtaken = p->asking;
     p->permits.any_until_ms = 0;
     permit_return_all(&p->permits, false, now_ms);
     p->shut_until_ms = MAX(p->shut_until_ms, until);

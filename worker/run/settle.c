@@ -121,6 +121,8 @@ static void settled(struct attempt *a, struct span word)
                   log_str("why", a->end.why), LOG_END);
     } else {
         stats_settled(a);
+        if (strcmp(a->end.why, "parked") == 0)
+            gate_parked(a);
     }
     attempt_go(a, ATTEMPT_GONE);
 }

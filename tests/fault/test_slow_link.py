@@ -1,0 +1,50 @@
+"""Redis is far away: what it said before a gate shut is heard after it, and must not open it."""
+import contextlib
+import pathlib
+import sys
+import time
+
+from fleet import Fleet
+from simlib import wait_until
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "chaos"))
+from link import Links  # noqa: E402
+
+POOL = "anthropic:main:claude-sonnet-5"
+ERROR = '{"type":"error","error":{"type":"%s","message":"%s"}}'
+
+
+@contextlib.contextmanager
+def far_fleet(**sim_flags):
+    """A fleet, and a function that starts a worker whose every exchange with Redis takes 0.4 s."""
+    with Fleet(**sim_flags) as fleet:
+        links = Links(fleet.redis.dir, fleet.redis.socket)
+
+        def worker(**flags):
+            link = links.new()
+            link.set("slow", 0.2)
+            return fleet.worker(env={"PENSTOCK_REDIS_URL": f"unix://{link.path}"}, **flags)
+
+        yield fleet, worker
+        for w in fleet.workers:
+            w.drain()
+        links.close()
+
+
+HEARD_MS = 200  # an answer has been read by then, on a busy machine too; stale news takes longer
+
+
+def test_a_pool_that_this_worker_shut_is_not_opened_by_older_news():
+    with far_fleet(latency="constant:30") as (fleet, worker):
+        fleet.sim.script({"match": {}, "status": 401, "times": 1, "headers": {},
+                          "body": ERROR % ("authentication_error", "invalid x-api-key")})
+        ids = [f"p{n}" for n in range(20)]
+        fleet.push(*[{"id": i, "prompt": i} for i in ids])
+        worker()
+        wait_until(lambda: fleet.pool().get("cause") == "auth", 20, "the pool to shut")
+        time.sleep(2)
+        calls = fleet.sim.log()
+        shut_ms = next(c["t_ms"] for c in calls if c["status"] == 401)
+        assert [c for c in calls if c["t_ms"] > shut_ms + HEARD_MS] == []
+        fleet.cli("resume", "--pool", POOL)
+        fleet.results(ids, timeout_s=40)  # those too that were put aside while it opened
