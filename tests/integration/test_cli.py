@@ -187,6 +187,25 @@ def test_a_paused_pool_starts_no_call_until_it_is_resumed(busy):
     run(busy, "pause", "--pool", "a{b", code=USAGE)
 
 
+def test_a_paused_run_waits_while_others_go_on_until_it_is_resumed(busy):
+    busy.push({"id": "h0", "prompt": "x", "run": "off", "delay_ms": 1500})
+    wait_until(lambda: busy.depth()["delayed"] == 1, 10, "the delayed job")
+    assert run_json(busy, "pause", "--run", "off") == {"run": "off", "state": "paused"}
+    busy.push({"id": "h1", "prompt": "x", "run": "off"}, {"id": "h2", "prompt": "x", "run": "on"})
+    busy.result("h2")
+    wait_until(lambda: busy.depth()["delayed"] == 2, 10, "both jobs to be held")
+    assert {busy.job(f"h{n}", "waits_for") for n in (0, 1)} == {"held"}
+    run(busy, "resume", "--run", "off")
+    assert {r["status"] for r in busy.results(["h0", "h1"]).values()} == {"succeeded"}
+    run(busy, "pause", "--run", "off", "--pool", "x", code=USAGE)
+    run(busy, "pause", "--run", "no run", code=USAGE)
+    run(busy, "pause", "--run", "off")
+    busy.push({"id": "h3", "prompt": "x", "run": "off"})
+    wait_until(lambda: busy.depth()["delayed"] == 1, 10, "the job to be held")
+    assert run_json(busy, "cancel", "--run", "off") == {"asked": 1}
+    assert busy.result("h3")["status"] == "cancelled"
+
+
 def test_cancel_by_id_and_by_run(bare):
     bare.push({"id": "keep", "prompt": "x", "delay_ms": 60000},
               *[{"id": f"c{n}", "prompt": "x", "run": "off", "delay_ms": 60000} for n in range(3)],

@@ -201,11 +201,19 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on(fleet, tmp_path):
     _, err = process.communicate(timeout=10 * SLACK)
     assert process.returncode == STOPPED, err
     assert "The same command goes on" in err and "penstock cancel --run in.txt" in err
-    pushed = fleet.stat("admitted") + fleet.depth()["jobs"]
-    assert pushed < 1500
+    assert "penstock resume --run in.txt" in err
+    # What had been handed over waits: calls that had begun end, and then there is no other.
+    wait_until(lambda: fleet.depth()["jobs"] + fleet.depth()["active"] == 0, 20, "the last calls")
+    waiting, calls = fleet.depth()["delayed"], fleet.sim.stats()["requests"]
+    assert waiting > 50 and calls + waiting < 1500
+    fleet.push({"id": "other", "prompt": "x"})
+    fleet.result("other")  # other work goes on
+    assert fleet.sim.stats()["requests"] == calls + 1
+    assert fleet.r.smembers(fleet.key("held")) == {"in.txt"}
     fleet.sim.config(latency="constant:2")
     run(fleet, source, "--text", "-o", out, "--yes")
-    assert len(lines(out)) == 3000 and fleet.sim.stats()["requests"] == 3000
+    assert len(lines(out)) == 3000 and fleet.sim.stats()["requests"] == 3001
+    assert not fleet.r.exists(fleet.key("held"), fleet.key("held:in.txt"))
 
 
 def test_max_cost_stops_before_it_is_passed(fleet, tmp_path):

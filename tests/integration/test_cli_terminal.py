@@ -1,5 +1,6 @@
 """The command line in a terminal (tmux): what the screen shows, and how it is left."""
 import os
+import re
 import shutil
 import signal
 
@@ -20,6 +21,44 @@ def fleet():
         fleet.push({"id": "first", "prompt": "x", "run": "nightly"})
         fleet.result("first")
         yield fleet
+
+
+def run_in(tmp_path, env, lines, *words):
+    source = tmp_path / "in.txt"
+    source.write_text("".join(f"prompt {n}\n" for n in range(lines)))
+    return Terminal(f"{PENSTOCK} run {source} --text -o {tmp_path}/out.jsonl {' '.join(words)}", env)
+
+
+def test_the_progress_of_a_run_is_one_line_that_is_written_anew(tmp_path):
+    with Fleet(latency="constant:200", rpm=60000) as fleet:
+        fleet.worker(concurrency=4)
+        with run_in(tmp_path, fleet.env(), 60, "--yes") as term:
+            screen = term.wait(r"^[1-9]\d*/60  [\d.]+/s  429s 0  retries 0  failed 0  tokens ")
+            assert len(re.findall(r"/60  ", screen)) == 1
+            screen = term.wait("^exit:0", 60)
+            assert re.search(r"^60/60 .*\nrun in.txt: 60 succeeded, 0 failed, .*\$", screen, re.M)
+            assert len(re.findall(r"/60  ", screen)) == 1
+
+
+def test_ctrl_c_on_a_run_says_how_to_go_on_and_how_to_cancel(tmp_path):
+    with Fleet(latency="constant:300", rpm=60000) as fleet:
+        fleet.worker(concurrency=4)
+        with run_in(tmp_path, fleet.env(), 500, "--yes") as term:
+            term.wait(r"^[1-9]\d*/500 ")
+            term.keys("C-c")
+            screen = term.wait("^exit:5")
+            for words in ("The same command goes on", "resume --run in.txt", "cancel --run"):
+                assert words in " ".join(screen.split()), screen
+        assert fleet.r.smembers(fleet.key("held")) == {"in.txt"}
+
+
+def test_a_dear_run_asks_on_a_terminal_before_anything_is_pushed(tmp_path):
+    with Fleet(latency="constant:20") as fleet:
+        with run_in(tmp_path, fleet.env(), 60, "--ask-above 0.01") as term:
+            term.wait(r"^This may cost up to \$.*Go on\? \[y/N\]")
+            term.keys("n", "Enter")
+            term.wait("^exit:2")
+        assert fleet.depth()["jobs"] == 0
 
 
 @pytest.fixture

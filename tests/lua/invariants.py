@@ -32,7 +32,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
                                redis.call('EXISTS', stem .. 'result:' .. rest) == 1}
   elseif kind == 'replies' then
     out.replies[#out.replies + 1] = rest
-  elseif string.find(' result reply op run deaths ', ' ' .. (kind or '-') .. ' ', 1, true) then
+  elseif string.find(' result reply op run deaths held ', ' ' .. (kind or '-') .. ' ', 1, true) then
     local ttl = redis.call('PTTL', key)
     if ttl == -1 or ttl > 31 * 86400000 then out.endless[#out.endless + 1] = name end
   elseif name ~= key or not string.find(key, '^penstock:') then
@@ -62,7 +62,7 @@ end
 """
 
 KNOWN = {"jobs", "delayed", "active", "dead", "stats", "paused", "cancel", "version", "waited", "owed", "claims",
-         "tail", "ended"}
+         "tail", "ended", "held"}
 PLACES = ("delayed", "active", "dead")
 
 

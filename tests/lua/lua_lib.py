@@ -269,6 +269,13 @@ class Queue:
     def unpark(self, *ids):
         return self.call("unpark", *ids)[1:]
 
+    def hold(self, run, *ids):
+        return self.call("hold", run, *ids)[1:]
+
+    def release(self, run):
+        """How many were released, and how many are left."""
+        return tuple(self.call("release", run)[1:])
+
     # what tests do again and again
 
     def push(self, *payloads):

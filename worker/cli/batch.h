@@ -99,6 +99,7 @@ struct batch {
     double rate; // results a second, smoothed
 
     bool stopping; // asked to
+    bool held;     // and what had been handed over waits in Redis
     int code;      // not 0: it cannot go on
 };
 

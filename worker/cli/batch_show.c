@@ -97,12 +97,20 @@ static void tell_rest(const struct batch *b)
                 (double)b->max_cost / 1e9, (double)(b->spent + b->since_poll) / 1e9);
     else
         fprintf(stderr, "penstock run: paused. The same command goes on from here.\n");
-    if (with)
+    if (!with || b->own)
+        return;
+    if (b->held)
         fprintf(stderr,
-                "%zu jobs have been handed over and will be worked off; their results are "
-                "kept for the next start.\nTo cancel those: penstock cancel --run %s "
+                "%zu jobs had been handed over; those whose calls have begun will end, the others "
+                "wait.\nTo let the workers go on without this command: penstock resume --run %s "
                 "--queue %s\n",
                 with, b->run, b->cli->queue);
+    else
+        fprintf(stderr, "%zu jobs have been handed over and will be worked off.\n", with);
+    fprintf(stderr,
+            "Their results are kept for the next start. To cancel them: penstock cancel --run %s "
+            "--queue %s\n",
+            b->run, b->cli->queue);
 }
 
 void show_summary(struct batch *b)

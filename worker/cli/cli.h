@@ -70,7 +70,11 @@ void cli_key(const struct cli *c, const char *name, char ret[CLI_KEY_MAX]);
 // wrong.
 int64_t cli_ms(const char *text);
 int cli_now(struct cli *c, int64_t *ret_ms) MUST_CHECK; // the Redis server's time
-bool cli_is_pool(const char *name);                     // may it be one's name?
+// cli_hold_delayed puts aside a paused run's jobs that wait for their time. 0, or an exit code.
+int cli_hold_delayed(struct cli *c, const char *run) MUST_CHECK;
+// cli_release lets a paused run go on. *ret_jobs: how many had been put aside; may be NULL.
+int cli_release(struct cli *c, const char *run, size_t *ret_jobs) MUST_CHECK;
+bool cli_is_pool(const char *name);      // may it be one's name?
 bool cli_is_status(const char *word);    // of a result: succeeded, failed, expired, cancelled
 void cli_print_text(struct span result); // a result's text, and a newline
 bool cli_colour(void);                   // standard output is a terminal, and NO_COLOR is not set

@@ -1,4 +1,5 @@
-// penstock cancel: jobs by id, or all of a run that have not ended.
+// penstock cancel: jobs by id, or all of a run that have not ended. The same look at what is
+// delayed serves to pause a run.
 //
 // A run's jobs are found by looking: first at what waits in `jobs`, from the left, where new ones
 // come in, so that a list that moves meanwhile shows an entry twice rather than never; then at what
@@ -17,11 +18,37 @@ struct canceller {
     const char *run;
     char ids[CANCEL_AT_ONCE][ID_BYTES_MAX + 1];
     size_t count, total, seen;
+    bool hold; // the ids are to be held, not cancelled
     int code;
 };
 
+static void count_held(int err, const struct reply *reply, void *arg)
+{
+    struct canceller *k = arg;
+    for (size_t i = 1; err == 0 && i < reply_count(reply); i++)
+        k->total += reply_int_or(reply_at(reply, i), 0) == 1;
+}
+
+static void hold(struct canceller *k)
+{
+    static struct args args;
+    char stem[CLI_KEY_MAX];
+    cli_key(k->cli, "", stem);
+    args_clear(&args);
+    args_add_str(&args, k->run);
+    for (size_t i = 0; i < k->count; i++)
+        args_add_str(&args, k->ids[i]);
+    if (k->count && sync_script(k->cli->redis, SCRIPT_HOLD, stem, &args, count_held, k) && !k->code)
+        k->code = cli_fail(k->cli, EXIT_NO_REDIS, "%s", sync_why(k->cli->redis));
+    k->count = 0;
+}
+
 static void send(struct canceller *k)
 {
+    if (k->hold) {
+        hold(k);
+        return;
+    }
     char key[CLI_KEY_MAX];
     const char *argv[CANCEL_AT_ONCE + 2] = {"SADD", key};
     size_t lens[CANCEL_AT_ONCE + 2] = {4};
@@ -134,6 +161,20 @@ static void look_at_set(struct canceller *k, const char *set)
     }
     send(k);
     free(p);
+}
+
+int cli_hold_delayed(struct cli *c, const char *run)
+{
+    struct canceller *k = calloc(1, sizeof *k);
+    if (!k)
+        return cli_fail(c, EXIT_USAGE, "out of memory");
+    k->cli = c;
+    k->run = run;
+    k->hold = true;
+    look_at_set(k, "delayed");
+    int code = k->code;
+    free(k);
+    return code;
 }
 
 static int cancel_ids(struct canceller *k)

@@ -1,4 +1,5 @@
-// penstock pause, resume: a queue (a key that workers look at) or a pool (its gate).
+// penstock pause, resume: a queue (a key that workers look at), a pool (its gate), or a run (its
+// name in the set `held`; common/queue/lua/hold.lua).
 #include "common/base/err.h"
 #include "worker/cli/cli.h"
 
@@ -27,7 +28,13 @@ static void print_done(struct cli *c, const char *what, const char *kind, const 
 
 static int check_words(struct cli *c, int most)
 {
-    const char *pool = cli_option(c, "pool");
+    const char *pool = cli_option(c, "pool"), *run = cli_option(c, "run");
+    if (pool && run)
+        return cli_fail(c, EXIT_USAGE, "one at a time: --pool or --run");
+    if (run && !name_is_valid(run, strlen(run)))
+        return cli_fail(c, EXIT_USAGE, "%s is no run's name; penstock runs shows them", run);
+    if (run && c->argc)
+        return cli_fail(c, EXIT_USAGE, "a run is paused without a reason");
     if (pool && !cli_is_pool(pool))
         return cli_fail(c, EXIT_USAGE, "%s is no pool's name; penstock stats shows them", pool);
     if (c->argc > most)
@@ -55,12 +62,26 @@ static int pause_pool(struct cli *c, const char *pool)
     return 0;
 }
 
+static int pause_run(struct cli *c, const char *run)
+{
+    char key[CLI_KEY_MAX];
+    cli_key(c, "held", key);
+    if (sync_words(c->redis, NULL, NULL, "SADD", key, run, NULL))
+        return failed(c);
+    int code = cli_hold_delayed(c, run);
+    if (!code)
+        print_done(c, "paused", "run", run);
+    return code;
+}
+
 int cmd_pause(struct cli *c)
 {
     char key[CLI_KEY_MAX];
     int code = check_words(c, 1);
     if (code)
         return code;
+    if (cli_option(c, "run"))
+        return pause_run(c, cli_option(c, "run"));
     if (cli_option(c, "pool"))
         return pause_pool(c, cli_option(c, "pool"));
     cli_key(c, "paused", key);
@@ -83,12 +104,50 @@ static int resume_pool(struct cli *c, const char *pool)
     return 0;
 }
 
+struct released {
+    int64_t jobs, left;
+};
+
+static void take_released(int err, const struct reply *reply, void *arg)
+{
+    struct released *r = arg;
+    r->jobs += err ? 0 : reply_int_or(reply_at(reply, 1), 0);
+    r->left = err ? 0 : reply_int_or(reply_at(reply, 2), 0);
+}
+
+int cli_release(struct cli *c, const char *run, size_t *ret_jobs)
+{
+    static struct args args;
+    struct released r = {0};
+    char stem[CLI_KEY_MAX];
+    cli_key(c, "", stem);
+    args_clear(&args);
+    args_add_str(&args, run);
+    do {
+        if (sync_script(c->redis, SCRIPT_RELEASE, stem, &args, take_released, &r))
+            return failed(c);
+    } while (r.left > 0);
+    if (ret_jobs)
+        *ret_jobs = (size_t)r.jobs;
+    return 0;
+}
+
+static int resume_run(struct cli *c, const char *run)
+{
+    int code = cli_release(c, run, NULL);
+    if (!code)
+        print_done(c, "open", "run", run);
+    return code;
+}
+
 int cmd_resume(struct cli *c)
 {
     char key[CLI_KEY_MAX];
     int code = check_words(c, 0);
     if (code)
         return code;
+    if (cli_option(c, "run"))
+        return resume_run(c, cli_option(c, "run"));
     if (cli_option(c, "pool"))
         return resume_pool(c, cli_option(c, "pool"));
     cli_key(c, "paused", key);

@@ -258,6 +258,9 @@ static int prepare(struct batch *b)
     if (code || dry)
         return code;
     b->redis = b->cli->redis;
+    code = cli_release(b->cli, b->run, NULL); // it may have been paused
+    if (code)
+        return code;
     cli_key(b->cli, "", b->stem);
     cli_key(b->cli, "jobs", b->jobs_key);
     snprintf(name, sizeof name, "reply:%s", b->reply);
@@ -345,10 +348,23 @@ static void count_up(struct batch *b)
     strbuf_fini(&text);
 }
 
+// pause puts aside what has been handed over and has no result, so that no call is started for it
+// until the run goes on. A worker of our own stops with us, and needs no such thing.
+static void pause_run(struct batch *b)
+{
+    char key[CLI_KEY_MAX];
+    cli_key(b->cli, "held", key);
+    b->held = b->window.pushed && !b->own && rlink_is_up(sync_link(b->redis)) &&
+              sync_words(b->redis, NULL, NULL, "SADD", key, b->run, NULL) == 0 &&
+              cli_hold_delayed(b->cli, b->run) == 0;
+}
+
 static int end(struct batch *b, bool went)
 {
     int code = b->code;
     if (went) {
+        if (b->stopping && !b->over_budget && !code)
+            pause_run(b);
         count_up(b);
         show_progress(b, true);
         show_summary(b);

@@ -11,7 +11,7 @@
 
   Returns {now, {code, created, expires_at}...}:
     active     leased under its id: call the API
-    delayed    its start time is ahead
+    delayed    its start time is ahead, or its run is paused
     duplicate  its id is unfinished or has a result: counted, not run
     expired, cancelled   leased under its id: settle it so, no call
     lost       the claim's lease ran out and the bytes went back
@@ -91,10 +91,14 @@ local function delay(claim, id, key, due)
   return mark(claim, 'delayed', lease)
 end
 
-local function lease_it(id, expires)
+local function lease_it(claim, id, key, expires, run)
+  local code = leave_for(id, expires)
+  if code == 'active' and is_held(run) then
+    return delay(claim, id, key, tonumber(hold(id, run, key, text(now))))
+  end
   leased[#leased + 1] = ends
   leased[#leased + 1] = id
-  return leave_for(id, expires)
+  return code
 end
 
 -- schedule: where a job goes that says when it was pushed, may start or expires.
@@ -110,7 +114,9 @@ local function schedule(at, id, key, created)
   end
   local waits = due > now and (expires < 0 or expires > now)
   if waits and expires >= 0 then due = math.min(due, expires) end
-  return {waits and delay(ARGV[at], id, key, due) or lease_it(id, expires), created, expires}
+  local code = waits and delay(ARGV[at], id, key, due)
+    or lease_it(ARGV[at], id, key, expires, ARGV[at + 8])
+  return {code, created, expires}
 end
 
 local function settle_twin(claim, from, run)
@@ -135,7 +141,7 @@ local function admit(at)
   count('admitted', 1, run)
   local created = tonumber(f[2])
   if ARGV[at + 2] == '-1' and ARGV[at + 3] == '-1' and ARGV[at + 5] == '-1' then
-    return {lease_it(id, -1), created, -1}
+    return {lease_it(claim, id, key, -1, run), created, -1}
   end
   return schedule(at, id, key, created)
 end

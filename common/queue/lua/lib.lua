@@ -108,6 +108,26 @@ local function tell(id, status, run)
   call('PEXPIRE', stem .. 'ended', '60000')
 end
 
+-- A paused run's name is in the set `held`. Its jobs start no call: they are delayed for as long as may
+-- be, their ids are in held:<run>, and the time they would have been due is in `held_due`.
+local held, held_ids = stem .. 'held', stem .. 'held:'
+local HELD_KEPT = 2592000000 -- 30 days, in ms
+local any_held
+local function is_held(run)
+  if run == '' then return false end
+  if any_held == nil then any_held = call('EXISTS', held) == 1 end
+  return any_held and call('SISMEMBER', held, run) == 1
+end
+
+-- hold gives the time at which a held job is due; the caller puts it there.
+local function hold(id, run, key, due)
+  call('SADD', held_ids .. run, id)
+  call('PEXPIRE', held_ids .. run, HELD_KEPT)
+  call('HSET', key, 'waits_for', 'held', 'held_due', due)
+  local expires = tonumber(call('HGET', key, 'expires_at') or '-1') or -1
+  return text(expires >= 0 and math.min(expires, now + HELD_KEPT) or now + HELD_KEPT)
+end
+
 -- forget: the job's hash was evicted or deleted by hand: no one can run it, or wait for it.
 local function forget(id)
   call('DEL', stem_job .. id, stem .. 'replies:' .. id)

@@ -74,6 +74,10 @@ local function later(at, id, key)
          'throttles', ARGV[at + 6], 'waits_for', ARGV[at + 4])
   end
   call('HDEL', key, 'token', 'worker')
+  if is_held(ARGV[at + 10]) then
+    due = hold(id, ARGV[at + 10], key, due)
+    call('HSET', key, 'due', due)
+  end
   waits[id] = due
   freed[#freed + 1] = id
   count(WHY[ARGV[at + 4]] or 'retries', 1, ARGV[at + 10])

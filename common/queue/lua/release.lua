@@ -1,0 +1,24 @@
+#!lua flags=allow-oom
+--[[ release: a paused run goes on.
+
+  ARGV[1] run
+  Returns {now, released, left}: so many are due as they had been; so many wait for the next call.
+  Bounds: 100 jobs.
+  Repeat: goes on with the rest; then there is nothing to do.
+]]
+local run = ARGV[1]
+call('SREM', held, run)
+local ids, released = call('SPOP', held_ids .. run, 100), 0
+for i = 1, #ids do
+  local id = ids[i]
+  local key = stem_job .. id
+  local f = call('HMGET', key, 'waits_for', 'held_due')
+  if f[1] == 'held' and call('ZSCORE', delayed, id) then
+    local due = text(math.max(tonumber(f[2] or '0') or 0, now))
+    call('HSET', key, 'due', due, 'waits_for', 'released')
+    call('HDEL', key, 'held_due')
+    call('ZADD', delayed, due, id)
+    released = released + 1
+  end
+end
+return {now, released, call('SCARD', held_ids .. run)}
