@@ -265,6 +265,7 @@ void rlink_handle_closed(struct rlink *l)
     void *arg = l->closed_arg;
     rcalls_fini(&l->calls);
     rcluster_free(l->cluster);
+    rwatch_free(l->watch);
     free(l);
     if (closed)
         closed(arg);
@@ -445,6 +446,8 @@ int rlink_open(struct uv_loop_s *loop, const struct rlink_options *opt, struct r
         rsentinel_init(l);
     silence_sigpipe();
     init_handles(l);
+    if (l->url->kind == RURL_SENTINEL && !l->guide)
+        rwatch_start(l);
     rlink_arm(l, 0);
     *ret = l;
     return 0;
@@ -464,6 +467,8 @@ void rlink_close(struct rlink *l, void (*closed)(void *arg), void *arg)
     uv_timer_stop(&l->timer);
     if (l->cluster)
         rcluster_close(l->cluster);
+    if (l->watch)
+        rwatch_close(l->watch);
     rlink_soon(l);
 }
 

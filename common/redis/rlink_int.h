@@ -61,7 +61,15 @@ void rsentinel_init(struct rlink *l);
 void rsentinel_begin(struct rlink *l);
 bool rsentinel_has_more(const struct rlink *l);
 void rsentinel_next(struct rlink *l);
-void rsentinel_ask(struct rlink *l); // the socket is connected
+void rsentinel_ask(struct rlink *l);                                // the socket is connected
+void rsentinel_prefer(struct rlink *l, const char *host, int port); // to be asked first
+
+// --- rlink_watch.c --------------------------------------------------------------------------
+
+struct rwatch;
+void rwatch_start(struct rlink *l); // l->watch; without memory for it there is none
+void rwatch_close(struct rwatch *w);
+void rwatch_free(struct rwatch *w);
 
 // --- rlink_greet.c --------------------------------------------------------------------------
 
@@ -94,6 +102,7 @@ struct rlink {
     bool demoted;             // it was no master the last time: ask before all else
     bool alone;               // does not ask whether it is a cluster
     struct rcluster *cluster; // NULL: one server, or not known yet
+    struct rwatch *watch;     // of the Sentinels; NULL: none
 
     uv_timer_t timer; // DOWN: next try. CONNECTING, GREETING: time-out. UP: patience
     uv_idle_t idle;   // "soon": runs once, on the loop's next turn

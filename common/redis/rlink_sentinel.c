@@ -51,12 +51,21 @@ void rsentinel_begin(struct rlink *l)
     rsentinel_next(l);
 }
 
-static void put_first(struct rsentinel *n)
+static void put_first(struct rsentinel *n, int i)
 {
-    int i = n->asked - 1;
     struct rsentinel_addr knew = n->list[i];
     memmove(&n->list[1], &n->list[0], (size_t)i * sizeof n->list[0]);
     n->list[0] = knew;
+}
+
+void rsentinel_prefer(struct rlink *l, const char *host, int port)
+{
+    struct rsentinel *n = &l->sentinel;
+    for (int i = 0; i < n->count; i++)
+        if (n->list[i].port == port && strcmp(n->list[i].host, host) == 0) {
+            put_first(n, i);
+            return;
+        }
 }
 
 static void dial_master(struct rlink *l)
@@ -84,7 +93,7 @@ static void take_answer(struct rlink *l, const struct reply *r)
     struct rsentinel *n = &l->sentinel;
     char why[RLINK_WHY_MAX];
     if (take_master(n, r)) {
-        put_first(n);
+        put_first(n, n->asked - 1);
         n->asking = false;
         rsock_drop(l->sock);
         l->sock = NULL;

@@ -38,8 +38,9 @@ def slot_of(key):
 
 
 class Node:
-    def __init__(self, dir_, port, bus, args):
-        self.dir, self.port, self.bus, self.args = dir_, port, bus, args
+    def __init__(self, dir_, port, bus, tls_port, args):
+        self.dir, self.port, self.bus, self.tls_port = dir_, port, bus, tls_port
+        self.args = [*args, "--tls-port", str(tls_port), "--tls-cluster", "yes"] if tls_port else args
         self.process = None
         self.start()
 
@@ -74,13 +75,13 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, masters=3, replicas=0, args=()):
+    def __init__(self, masters=3, replicas=0, tls=False, args=()):
         self.dir = tempfile.mkdtemp(prefix="penstock-cluster-")
-        ports = free_ports(2 * masters * (1 + replicas))
+        ports = free_ports(3 * masters * (1 + replicas))
         self.nodes = []
         try:
-            for at in range(0, len(ports), 2):
-                self.nodes.append(Node(self.dir, ports[at], ports[at + 1], args))
+            for port, bus, tls_port in zip(ports[::3], ports[1::3], ports[2::3]):
+                self.nodes.append(Node(self.dir, port, bus, tls_port if tls else 0, args))
             self._join(masters)
         except BaseException:
             self.stop()
@@ -95,7 +96,8 @@ class Cluster:
                 node.client.execute_command("CLUSTER", "ADDSLOTSRANGE", int(i * step),
                                             int((i + 1) * step) - 1)
             if node is not first:
-                node.client.execute_command("CLUSTER", "MEET", "127.0.0.1", first.port, first.bus)
+                node.client.execute_command("CLUSTER", "MEET", "127.0.0.1",
+                                            first.tls_port or first.port, first.bus)
         wait_until(lambda: all(self._knows_all(n) for n in self.nodes), 20, "the nodes to meet")
         for i, node in enumerate(self.nodes[masters:]):
             node.client.execute_command("CLUSTER", "REPLICATE", self.nodes[i % masters].id())

@@ -9,17 +9,20 @@ from adminlib import Admin
 from clusterlib import Cluster, slot_of
 from fleet import Fleet
 from simlib import Sim, wait_until
+from test_redis_rights import worker_rule
 
 
 logging.getLogger("redis.cluster").disabled = True  # it takes each redirection for an error
 
 
 class ClusterFleet(Fleet):
-    """A cluster in place of one Redis. A queue for each master, so that every node is needed."""
+    """A cluster in place of one Redis. A queue for each master, so that every node is needed. Workers
+    come as the user of deploy/redis/users.acl, whose rights must be enough."""
 
     def __init__(self, masters=3, replicas=0, **sim_flags):
         self.workers = []
-        self.redis = Cluster(masters, replicas)
+        rule = worker_rule().replace("CHANGE-ME-worker", "pw").split()[1:]
+        self.redis = Cluster(masters, replicas, args=["--user", *rule])
         try:
             self.sim = Sim(**sim_flags)
         except BaseException:
@@ -31,6 +34,17 @@ class ClusterFleet(Fleet):
     def env(self, **extra):
         return super().env(**{"PENSTOCK_REDIS_URL": self.redis.url,
                               "PENSTOCK_QUEUES": ",".join(self.queues), **extra})
+
+    def worker(self, env=None, **more):
+        url = self.redis.url.replace("redis://", "redis://worker:pw@")
+        return super().worker(env={"PENSTOCK_REDIS_URL": url, **(env or {})}, **more)
+
+    def close(self, check=True):
+        refused = [] if not check else [
+            entry for node in self.redis.alive() for entry in node.client.acl_log()
+            if entry["username"] == "worker"]
+        super().close(check)
+        assert not refused, refused
 
     def done(self, queue, ids):
         """How many of these have a result; 0 while no node can tell."""

@@ -28,3 +28,23 @@ foreach(name ${RLINK_TESTS})
     set_tests_properties(redis.${name}_again PROPERTIES LABELS redis TIMEOUT 120
                          SKIP_RETURN_CODE 77)
 endforeach()
+
+# The worker and the command line once more, with that hiredis, for the end-to-end tests of TLS. The
+# archives are named as files: as targets they would bring the system's hiredis along.
+set(PARTS admin run queue provider http conf job base)
+foreach(program penstock-worker penstock)
+    get_target_property(sources ${program} SOURCES)
+    get_target_property(folder ${program} SOURCE_DIR)
+    list(TRANSFORM sources PREPEND ${folder}/)
+    add_executable(${program}-tls ${sources})
+    set_target_properties(${program}-tls PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tls
+                                                    OUTPUT_NAME ${program})
+    target_include_directories(${program}-tls PRIVATE ${PROJECT_SOURCE_DIR})
+    target_link_libraries(${program}-tls PRIVATE -Wl,--start-group)
+    foreach(part ${PARTS})
+        target_link_libraries(${program}-tls PRIVATE $<TARGET_FILE:${part}>)
+        add_dependencies(${program}-tls ${part})
+    endforeach()
+    target_link_libraries(${program}-tls PRIVATE redis_tls -Wl,--end-group PkgConfig::CURL
+                          PkgConfig::MHD PkgConfig::CJSON PkgConfig::UV m)
+endforeach()

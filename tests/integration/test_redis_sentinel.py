@@ -1,0 +1,176 @@
+"""A worker under Sentinel: it follows the master, whoever that is, and no other."""
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import pytest
+import redis
+
+from clusterlib import free_ports
+from fleet import Fleet
+from simlib import Sim, wait_until
+
+
+class Node:
+    def __init__(self, dir_, port, *args):
+        self.port, self.argv = port, ["redis-server", *args, "--port", str(port), "--bind", "127.0.0.1",
+                                      "--dir", dir_]
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.argv, stdout=subprocess.DEVNULL)
+        self.client = redis.Redis(port=self.port, decode_responses=True)
+        wait_until(self.answers, 10, "a redis-server")
+
+    def answers(self):
+        try:
+            return self.client.ping()
+        except redis.RedisError:
+            return False
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Watched:
+    """A master, a replica and three Sentinels. `client` is the master of the moment."""
+
+    STORE = ("--save", "", "--repl-diskless-sync-delay", "0")
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="penstock-sentinel-")
+        self.nodes, self.sentinels = [], []
+        ports = free_ports(5)
+        try:
+            self.nodes.append(Node(self.dir, ports[0], *self.STORE))
+            self.nodes.append(Node(self.dir, ports[1], *self.STORE, "--replicaof", "127.0.0.1", str(ports[0])))
+            wait_until(lambda: self.nodes[1].client.info("replication").get("master_link_status") == "up",
+                       20, "the replica")
+            for port in ports[2:]:
+                self.sentinels.append(self._sentinel(port, ports[0]))
+            wait_until(lambda: all(self._sees_all(s) for s in self.sentinels), 30, "the Sentinels")
+        except BaseException:
+            self.stop()
+            raise
+
+    def _sentinel(self, port, master):
+        conf = f"{self.dir}/sentinel-{port}.conf"
+        with open(conf, "w", encoding="utf-8") as out:
+            out.write(f"sentinel monitor mymaster 127.0.0.1 {master} 2\n"
+                      "sentinel down-after-milliseconds mymaster 1000\n"
+                      "sentinel failover-timeout mymaster 5000\n")
+        return Node(self.dir, port, conf, "--sentinel")
+
+    @staticmethod
+    def _sees_all(sentinel):
+        state = sentinel.client.sentinel_master("mymaster")
+        return state["num-other-sentinels"] == 2 and state["num-slaves"] == 1
+
+    def master(self):
+        port = self.sentinels[0].client.sentinel_get_master_addr_by_name("mymaster")[1]
+        return next(n for n in self.nodes if n.port == port)
+
+    @property
+    def client(self):
+        return self.master().client
+
+    @property
+    def url(self):
+        hosts = ",".join(f"127.0.0.1:{s.port}" for s in self.sentinels)
+        return f"redis+sentinel://{hosts}/mymaster"
+
+    def stop(self):
+        for node in self.sentinels + self.nodes:
+            node.kill()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+@pytest.fixture
+def fleet():
+    watched = Watched()
+    running = Fleet.__new__(Fleet)
+    running.queue, running.workers, running.redis = "default", [], watched
+    try:
+        running.sim = Sim(latency=20)
+    except BaseException:
+        watched.stop()
+        raise
+    with running:
+        yield running
+
+
+def push_and_replicate(fleet, count):
+    fleet.push(*[{"id": f"j{n}", "prompt": f"j{n}"} for n in range(count)])
+    fleet.r.execute_command("WAIT", 1, 5000)
+    return [f"j{n}" for n in range(count)]
+
+
+def have_results(fleet, ids):
+    def all_there():
+        try:
+            return fleet.r.exists(*[fleet.key(f"result:{i}") for i in ids]) == len(ids)
+        except redis.RedisError:
+            return False
+    wait_until(all_there, 90, f"{len(ids)} results")
+
+
+def repeated_calls(fleet):
+    seen = [record["prompt_head"] for record in fleet.sim.log() if record["status"] == 200]
+    return len(seen) - len(set(seen))
+
+
+def test_a_killed_master_is_followed_to_its_replica(fleet):
+    worker = fleet.worker(concurrency=8, lease_ms=5000)
+    old = fleet.redis.master()
+    ids = push_and_replicate(fleet, 300)
+    wait_until(lambda: fleet.stat("succeeded") >= 30, 30, "some results")
+    old.kill()
+    wait_until(lambda: fleet.redis.master() is not old, 60, "another master")
+    since = time.monotonic()
+    wait_until(lambda: len(worker.events("redis_up")) == 2, 60, "the worker to follow")
+    print(f"back {time.monotonic() - since:.2f} s after the new master")
+    have_results(fleet, ids)
+    assert repeated_calls(fleet) <= 64, "only what was in hand may be called again"
+    assert len(worker.events("redis_down")) == 1
+    old.start()  # comes back as a replica
+    fleet.push({"id": "after", "prompt": "after"})
+    have_results(fleet, ["after"])
+    assert worker.drain() == 0
+
+
+def test_a_demoted_master_that_still_answers_is_left(fleet):
+    worker = fleet.worker(concurrency=8, lease_ms=5000)
+    old = fleet.redis.master()
+    ids = push_and_replicate(fleet, 100)
+    wait_until(lambda: fleet.stat("succeeded") >= 10, 30, "some results")
+    fleet.redis.sentinels[0].client.execute_command("SENTINEL", "FAILOVER", "mymaster")
+    wait_until(lambda: fleet.redis.master() is not old, 60, "another master")
+    wait_until(lambda: len(worker.events("redis_up")) >= 2, 60, "the worker to follow")
+    assert "names another master" in worker.events("redis_down")[0]["why"], "told, not found out"
+    wait_until(lambda: old.client.info("replication")["role"] == "slave", 60, "the old one to be demoted")
+    have_results(fleet, ids)
+    clients = old.client.execute_command("CLIENT", "LIST")
+    wait_until(lambda: "name=penstock" not in old.client.execute_command("CLIENT", "LIST"), 20,
+               f"the worker to leave the old master: {clients}")
+    assert worker.drain() == 0
+
+
+def test_a_stopped_master_is_left_for_its_replica(fleet):
+    """SIGSTOP: the sockets stay open and nothing is said. The Sentinels' word must be enough."""
+    worker = fleet.worker(concurrency=8, lease_ms=5000)
+    old = fleet.redis.master()
+    ids = push_and_replicate(fleet, 100)
+    wait_until(lambda: fleet.stat("succeeded") >= 10, 30, "some results")
+    old.process.send_signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: fleet.redis.master() is not old, 60, "another master")
+        since = time.monotonic()
+        wait_until(lambda: len(worker.events("redis_up")) >= 2, 60, "the worker to follow")
+        print(f"back {time.monotonic() - since:.2f} s after the new master")
+        have_results(fleet, ids)
+    finally:
+        old.process.send_signal(signal.SIGCONT)
+    assert worker.drain() == 0
