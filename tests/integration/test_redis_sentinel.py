@@ -150,11 +150,9 @@ def test_a_demoted_master_that_still_answers_is_left(fleet):
     wait_until(lambda: fleet.redis.master() is not old, 60, "another master")
     wait_until(lambda: len(worker.events("redis_up")) >= 2, 60, "the worker to follow")
     assert "names another master" in worker.events("redis_down")[0]["why"], "told, not found out"
-    wait_until(lambda: old.client.info("replication")["role"] == "slave", 60, "the old one to be demoted")
     have_results(fleet, ids)
-    clients = old.client.execute_command("CLIENT", "LIST")
     wait_until(lambda: "name=penstock" not in old.client.execute_command("CLIENT", "LIST"), 20,
-               f"the worker to leave the old master: {clients}")
+               "the worker to leave the old master")
     assert worker.drain() == 0
 
 

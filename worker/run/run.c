@@ -149,6 +149,8 @@ static void become_ready(struct run *r)
         q->send_at_ms = 0;
         q->renew_at_ms = now_ms; // first of all: keep what we hold
         q->tick_at_ms = now_ms;
+        if (r->url.kind == RURL_SENTINEL && r->stats.reconnects && q->waiter)
+            rlink_kick(q->waiter, "the master may be another"); // the old one may keep it waiting
     }
     log_event(LOG_INFO, "redis_up", log_str("redis", r->url_shown), LOG_END);
     pump(r);
