@@ -60,6 +60,23 @@ test('a pool is paused and resumed', async () => {
   await reads(page, '.gate', /Open/);
 });
 
+test('a limit of one’s own is set and taken away', async () => {
+  await fleet.push('default', {id: 'a', prompt: 'a'});
+  await fleet.result('default', 'a');
+  const ledger = 'penstock:pool:{anthropic:main:claude-sonnet-5}';
+  await page.getByRole('button', {name: /^Limit pool/}).click();
+  await page.locator('#ask-number').fill('90');
+  await answer(true);
+  await reads(page, '.own', /Your limit: 90 requests a minute/);
+  assert.equal(await fleet.r('HGET', ledger, 'requests_override'), '90');
+  await page.getByRole('button', {name: /^Limit pool/}).click();
+  assert.equal(await page.locator('#ask-number').inputValue(), '90');
+  await page.locator('#ask-number').fill('');
+  await answer(true);
+  assert.equal(await fleet.r('HGET', ledger, 'requests_override'), null);
+  await logged('limit pool anthropic:main:claude-sonnet-5 requests none');
+});
+
 test('dead jobs are chosen by cause, retried and dropped', async () => {
   await fleet.script({match: {contains: 'bad'}, status: 400, times: 3,
                       body: {type: 'error', error: {type: 'invalid_request_error', message: 'no'}}});

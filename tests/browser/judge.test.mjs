@@ -55,6 +55,15 @@ test('of several limits the one that allows the fewest calls binds', () => {
   assert.equal(judge.binding(p).kind, 'output');
 });
 
+test('a limit of one’s own binds where it is the smaller one, and is named as such', () => {
+  const p = pool({overrides: {requests: 30}});
+  assert.deepEqual([judge.binding(p).calls, judge.binding(p).own], [30, true]);
+  assert.equal(judge.binding(pool({overrides: {requests: 90}})).own, false);
+  assert.equal(judge.binding(pool({quota: {}, overrides: {requests: 90}})).calls, 90);
+  const held = judge.heldUp(overview({totals: {...busy, finished_s: 0.49}, pools: [p]}));
+  assert.equal(held.value, 'Your limit');
+});
+
 test('a shut quota waits by itself; a refused key needs a person', () => {
   const quota = overview({totals: {waiting: 5, eta_ms: 60000}, pools: [pool({open: false, cause: 'quota', opens_in_ms: 12000})]});
   assert.equal(judge.working(quota).value, 'Waiting');

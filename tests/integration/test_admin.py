@@ -196,6 +196,37 @@ def test_a_queue_and_a_pool_can_be_paused_and_resumed(fleet, admin):
     fleet.result("second")
 
 
+def test_a_limit_of_ones_own_is_set_beside_the_apis_and_taken_away(fleet, admin):
+    fleet.sim.config(rpm=6000)
+    push_all(fleet, ["first"])
+    fleet.result("first")
+    admin.act("/api/pools/limit", pool=POOL, kind="requests", per_minute=120)
+    assert fleet.pool()["requests_override"] == "120"
+    told = wait_until(lambda: (p := admin.json("/api/pools")["pools"][0])["overrides"] and p, what="the override")
+    assert told["overrides"] == {"requests": 120} and told["quota"]["requests"]["limit_per_minute"] == 6000
+    admin.act("/api/pools/limit", pool=POOL, kind="requests", per_minute=None)
+    assert "requests_override" not in fleet.pool()
+    for bad in ({"kind": "cost", "per_minute": 1}, {"kind": "input", "per_minute": 0}, {"kind": "input"},
+                {"kind": "input", "per_minute": 1.5}, {"kind": "input", "per_minute": "9"}):
+        assert admin.ask("POST", "/api/pools/limit", {"pool": POOL, **bad}, X_Penstock="1")[0] == 400, bad
+    assert admin.ask("POST", "/api/pools/limit", {"pool": "no:such:pool", "kind": "input", "per_minute": 1},
+                     X_Penstock="1")[0] == 404
+    actions = [line["action"] for line in fleet.workers[0].events("admin_action")]
+    assert actions == [f"limit pool {POOL} requests 120", f"limit pool {POOL} requests none"]
+
+
+def test_the_budgets_of_the_day_are_told(fleet):
+    admin = Admin(fleet.worker(env={**ANY, "PENSTOCK_BUDGET_USD": "5", "PENSTOCK_BUDGET_TOKENS": "1000000"}))
+    push_all(fleet, ids(5))
+    fleet.results(ids(5))
+    def told():
+        pools = admin.json("/api/pools")["pools"]
+        return pools and pools[0]["budgets"].get("usd", {}).get("spent") and pools[0]["budgets"]
+    budgets = wait_until(told, what="what was spent")
+    assert budgets["usd"]["limit"] == 5 and 0 < budgets["usd"]["spent"] < 5
+    assert budgets["tokens"]["limit"] == 1000000 and not budgets["usd"]["lifted"]
+
+
 def test_a_job_tells_its_life_and_its_payload_only_when_asked(fleet, admin):
     fleet.sim.script({"status": 500, "body": {}}, )
     fleet.push({"id": "x", "prompt": "<script>secret</script>"})

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,6 +145,39 @@ static void pause_pool(struct request *q, const cJSON *body, bool pause)
     tell(q, pause ? 6 : 4, pause ? shut : open, note, heard_pool);
 }
 
+static int kind_of(const char *word)
+{
+    for (int k = 0; k < KINDS; k++)
+        if (strcmp(word, kind_name((enum kind)k)) == 0)
+            return k;
+    return -1;
+}
+
+// limit_pool sets a limit of one's own beside the API's, or takes it away (docs/governor.md).
+static void limit_pool(struct request *q, const cJSON *body)
+{
+    char note[256], field[64], next[64], value[32];
+    struct pool_view p;
+    const char *name = text_of(body, "pool"), *kind = text_of(body, "kind");
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(body, "per_minute");
+    double most = cJSON_IsNumber(n) ? n->valuedouble : 0;
+    bool set = !cJSON_IsNull(n);
+    if (!api_pool(q->admin, name, &p))
+        server_refuse(q, 404, "pool is none that this worker has met");
+    else if (kind_of(kind) < 0)
+        server_refuse(q, 400, "kind: requests, input or output");
+    else if (!n || (set && (most < 1 || most > 1e12 || most != floor(most))))
+        server_refuse(q, 400, "per_minute: a whole number of 1 or more, or null for no limit");
+    if (q->done)
+        return;
+    snprintf(field, sizeof field, "%s_override", kind);
+    snprintf(next, sizeof next, "%s_override_next", kind);
+    snprintf(value, sizeof value, "%.0f", most);
+    snprintf(note, sizeof note, "limit pool %.160s %s %s", name, kind, set ? value : "none");
+    const char *hset[] = {"HSET", p.key, field, value}, *hdel[] = {"HDEL", p.key, field, next};
+    tell(q, 4, set ? hset : hdel, note, heard_pool);
+}
+
 bool action_post(struct request *q, const char *path)
 {
     cJSON *body = cJSON_ParseWithLength(q->body.at ? q->body.at : "", q->body.len);
@@ -154,6 +188,8 @@ bool action_post(struct request *q, const char *path)
         pause_queue(q, body, path[7] == 'p');
     else if (strcmp(path, "pools/pause") == 0 || strcmp(path, "pools/resume") == 0)
         pause_pool(q, body, path[6] == 'p');
+    else if (strcmp(path, "pools/limit") == 0)
+        limit_pool(q, body);
     else if (strcmp(path, "dead/retry") == 0)
         dead(q, body, "dead_retry");
     else if (strcmp(path, "dead/drop") == 0)

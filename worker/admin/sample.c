@@ -106,6 +106,7 @@ static bool level_field(struct pool_sample *p, struct span f, struct span v)
                      : span_is(rest, "left")     ? &p->left[k]
                      : span_is(rest, "spent")    ? &p->spent[k]
                      : span_is(rest, "cost")     ? &p->cost[k]
+                     : span_is(rest, "override") ? &p->override[k]
                                                  : NULL;
         if (at)
             *at = number(v);
@@ -114,10 +115,39 @@ static bool level_field(struct pool_sample *p, struct span f, struct span v)
     return false;
 }
 
+static bool budget_field(struct pool_sample *p, struct span f, struct span v)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+    } all[] = {
+#define AT(what, member) {what, offsetof(struct pool_sample, member)}
+        AT("budget_usd", budget[BUDGET_USD]),
+        AT("budget_usd_spent", budget_spent[BUDGET_USD]),
+        AT("budget_usd_held", budget_held[BUDGET_USD]),
+        AT("budget_tokens", budget[BUDGET_TOKENS]),
+        AT("budget_tokens_spent", budget_spent[BUDGET_TOKENS]),
+        AT("budget_tokens_held", budget_held[BUDGET_TOKENS]),
+#undef AT
+    };
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (span_is(f, all[i].name)) {
+            *(double *)((char *)p + all[i].offset) = number(v);
+            return true;
+        }
+    if (span_is(f, "budget_day"))
+        copy(p->budget_day, sizeof p->budget_day, v);
+    else if (span_is(f, "budget_lifted"))
+        p->budget_lifted = span_is(v, "1");
+    else
+        return false;
+    return true;
+}
+
 static void on_pool_field(void *to, struct span f, struct span v)
 {
     struct pool_sample *p = to;
-    if (level_field(p, f, v))
+    if (level_field(p, f, v) || budget_field(p, f, v))
         return;
     if (span_is(f, "at"))
         p->at = (int64_t)number(v);

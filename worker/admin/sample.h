@@ -51,9 +51,13 @@ struct queue_sample {
     uint64_t at_ms;  // monotonic; 0 = never read
 };
 
-// A pool's ledger. limit 0 = not known.
+// A pool's ledger. limit 0 = not known; override 0 = no operator has set one; budget 0 = none.
+enum { BUDGET_USD, BUDGET_TOKENS, BUDGETS };
 struct pool_sample {
-    double limit[KINDS], capacity[KINDS], left[KINDS], spent[KINDS], cost[KINDS];
+    double limit[KINDS], capacity[KINDS], left[KINDS], spent[KINDS], cost[KINDS], override[KINDS];
+    double budget[BUDGETS], budget_spent[BUDGETS], budget_held[BUDGETS];
+    char budget_day[12];
+    bool budget_lifted;
     double latency_ms, output_mean;
     int64_t at, open_at, since;
     char cause[24], why[200];

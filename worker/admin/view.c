@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 enum { QUEUES_IN_OVERVIEW = 40, CALLS_SHOWN = 50 };
 
@@ -172,6 +173,32 @@ static void answers(struct strbuf *b, const struct stats_pool *s)
     strbuf_add_char(b, '}');
 }
 
+// budgets of the day; what the ledger says of another day is spent no more.
+static void budgets(struct strbuf *b, const struct pool_sample *s, int64_t now)
+{
+    static const char *const names[BUDGETS] = {"usd", "tokens"};
+    time_t seconds = (time_t)(now / 1000);
+    struct tm day;
+    char today[12] = "";
+    if (gmtime_r(&seconds, &day))
+        strftime(today, sizeof today, "%Y-%m-%d", &day);
+    bool current = strcmp(today, s->budget_day) == 0;
+    key(b, "budgets");
+    strbuf_add_char(b, '{');
+    for (int i = 0; i < BUDGETS; i++) {
+        if (s->budget[i] <= 0)
+            continue;
+        key(b, names[i]);
+        strbuf_add_char(b, '{');
+        num(b, "limit", s->budget[i]);
+        num(b, "spent", current ? s->budget_spent[i] : 0);
+        num(b, "reserved", current ? s->budget_held[i] : 0);
+        yes(b, "lifted", current && s->budget_lifted);
+        strbuf_add_char(b, '}');
+    }
+    strbuf_add_char(b, '}');
+}
+
 static void pool(const struct admin *a, size_t i, const struct pool_view *p, int64_t now,
                  struct strbuf *b)
 {
@@ -202,7 +229,15 @@ static void pool(const struct admin *a, size_t i, const struct pool_view *p, int
     for (int k = 0; k < KINDS; k++)
         if (s->limit[k] > 0)
             level(b, s, (enum kind)k, now, p->calls);
-    strbuf_add_str(b, "}}");
+    strbuf_add_char(b, '}');
+    key(b, "overrides");
+    strbuf_add_char(b, '{');
+    for (int k = 0; k < KINDS; k++)
+        if (s->override[k] > 0)
+            num(b, kind_name((enum kind)k), s->override[k]);
+    strbuf_add_char(b, '}');
+    budgets(b, s, now);
+    strbuf_add_char(b, '}');
 }
 
 void view_pools(const struct admin *a, struct strbuf *b)

@@ -15,7 +15,8 @@ export function say(message, bad) {
   node.timer = setTimeout(() => { node.className = 'said'; }, 6000);
 }
 
-// confirm opens the dialog: {title, text, yes, path, body, reason: ask for one, danger, then}
+// confirm opens the dialog: {title, text, yes, path, body, reason: ask for one, danger, then, limit: the
+// limits that are set, to be changed}
 export function confirm(what) {
   now = what;
   text($('ask-h'), what.title);
@@ -27,9 +28,15 @@ export function confirm(what) {
   show($('ask-reason'), Boolean(what.reason));
   show($('ask-reason-l'), Boolean(what.reason));
   $('ask-reason').value = '';
+  show($('ask-limit'), Boolean(what.limit));
+  if (what.limit) offerLimit();
   $('ask-who').value = localStorage.getItem(WHO) || '';
   $('ask').showModal();
-  (what.reason ? $('ask-reason') : $('ask-no')).focus();
+  (what.reason ? $('ask-reason') : what.limit ? $('ask-kind') : $('ask-no')).focus();
+}
+
+function offerLimit() {
+  $('ask-number').value = now.limit[$('ask-kind').value] || '';
 }
 
 function outcome(what, said) {
@@ -41,6 +48,10 @@ function outcome(what, said) {
 async function yes() {
   const what = now, body = {...what.body};
   if (what.reason && $('ask-reason').value.trim()) body.reason = $('ask-reason').value.trim();
+  if (what.limit) {
+    body.kind = $('ask-kind').value;
+    body.per_minute = $('ask-number').value.trim() ? Number($('ask-number').value) : null;
+  }
   localStorage.setItem(WHO, $('ask-who').value.trim());
   $('ask-yes').disabled = true;
   try {
@@ -57,6 +68,7 @@ async function yes() {
 
 export function startAsk() {
   $('ask-yes').addEventListener('click', yes);
+  $('ask-kind').addEventListener('change', offerLimit);
   $('ask-no').addEventListener('click', () => $('ask').close());
   $('ask').addEventListener('keydown', e => {
     if (e.key === 'Enter' && e.target.tagName === 'INPUT' && !$('ask-yes').disabled) yes();

@@ -14,6 +14,7 @@ export const CAUSES = {
 };
 const DUE_BY_MS = [0, 1000, 5000, 15000, 60000, 300000, 3600000, Infinity]; // of totals.due
 const PASSES = new Set(['quota', 'overload']); // these end by themselves
+const OPENS = new Set(['quota', 'overload', 'budget']); // at their time; the others by a call that tries
 export const KINDS = {requests: 'requests', input: 'input tokens', output: 'output tokens'};
 
 export function backlog(o) {
@@ -24,13 +25,17 @@ export function needsPerson(pool) {
   return !pool.open && !PASSES.has(pool.cause);
 }
 
-// binding: the part of a pool's quota that allows the fewest calls a minute.
+// binding: the part of a pool's quota that allows the fewest calls a minute; own: an operator's limit.
 export function binding(pool) {
   let least = null;
+  const own = pool.overrides || {};
   for (const [kind, q] of Object.entries(pool.quota)) {
-    const calls = q.limit_per_minute / Math.max(q.per_call, 1);
-    if (!least || calls < least.calls) least = {kind, calls, ...q};
+    const limit = Math.min(q.limit_per_minute, own[kind] || Infinity);
+    const calls = limit / Math.max(q.per_call, 1);
+    if (!least || calls < least.calls) least = {kind, calls, ...q, limit, own: limit < q.limit_per_minute};
   }
+  if (own.requests && (!least || own.requests < least.calls))
+    least = {kind: 'requests', calls: own.requests, limit: own.requests, own: true, per_call: 1};
   return least;
 }
 
@@ -96,8 +101,8 @@ export function done(o) {
 }
 
 function heldByGate(pool, o) {
-  const until = pool.cause === 'paused' || pool.cause === 'budget' ? 'Until someone resumes it'
-              : `${PASSES.has(pool.cause) ? 'Opens' : 'Tries again'} in ${wait(pool.opens_in_ms)}`;
+  const until = pool.cause === 'paused' ? 'Until someone resumes it'
+              : `${OPENS.has(pool.cause) ? 'Opens' : 'Tries again'} in ${wait(pool.opens_in_ms)}`;
   const names = {quota: 'The quota', overload: 'The API is overloaded', spend: 'Spend limit',
                  auth: 'API key refused', billing: 'Billing', permission: 'Permission',
                  budget: 'Your budget', paused: 'Pool paused'};
@@ -114,7 +119,10 @@ function heldByQuota(o) {
     const q = binding(pool);
     if (!q) continue;
     const atPace = o.pools.length === 1 && t.finished_s * 60 > 0.8 * q.calls;
-    if (!spent(q) && !(t.waiting > 0 && room && atPace)) continue;
+    if ((q.own || !spent(q)) && !(t.waiting > 0 && room && atPace)) continue;
+    if (q.own)
+      return {state: 'wait', value: 'Your limit',
+              note: `${count(q.limit)} ${KINDS[q.kind]} a minute, set by a person`};
     const word = {requests: 'Request', input: 'Input', output: 'Output'}[q.kind];
     return {state: 'wait', value: `${word} quota`,
             note: `${count(q.limit_per_minute)} ${KINDS[q.kind]} a minute, ${count(q.left)} left now`};
@@ -183,11 +191,11 @@ export function gate(p, now) {
   if (p.open && p.breaker) return {state: 'wait', text: 'Open, carefully: the API is overloaded'};
   if (p.open) return {state: 'ok', text: 'Open'};
   const why = CAUSES[p.cause] || p.cause;
-  if (p.cause === 'paused' || p.cause === 'budget')
+  if (p.cause === 'paused')
     return {state: 'bad', text: `Shut: ${why}. It stays so until someone resumes it`};
   const until = `${wait(p.opens_in_ms)} (${clock(now + p.opens_in_ms, now)})`;
   return {state: PASSES.has(p.cause) ? 'wait' : 'bad',
-          text: `Shut: ${why}. ${PASSES.has(p.cause) ? 'Opens' : 'One call tries again'} in ${until}`};
+          text: `Shut: ${why}. ${OPENS.has(p.cause) ? 'Opens' : 'One call tries again'} in ${until}`};
 }
 
 // cost: dollars spent, a hour, and what the backlog will come to. null where it cannot be said.

@@ -1,6 +1,6 @@
 // now: the first screen: the headline, the five answers, and each pool's quota.
 import {$, button, cls, el, keyed, show, text, width} from './dom.js';
-import {clock, count, plural, span, wait} from './fmt.js';
+import {clock, count, money, plural, span, wait} from './fmt.js';
 import {KINDS, done, gate, headline, heldUp, left, needs, spent, working} from './judge.js';
 import {confirm} from './ask.js';
 
@@ -113,6 +113,7 @@ function makePool(p) {
   const node = el('article', {class: 'card pool'});
   node.name = el('h3', null, p.name);
   node.act = button('', () => askPool(node.last), {class: 'act'});
+  node.limit = button('Limit', () => askLimit(node.last), {class: 'act', 'aria-label': `Limit pool ${p.name}`});
   node.gate = el('p', {class: 'gate'});
   node.dot = el('i', {class: 'dot'});
   node.words = el('span');
@@ -120,9 +121,10 @@ function makePool(p) {
   node.why = el('p', {class: 'said-by small'});
   node.gauges = el('div', {class: 'gauges'});
   node.none = el('p', {class: 'dim small'}, 'The API has not told its limits: no answer had them in its headers.');
+  node.own = el('p', {class: 'own num'});
   node.facts = el('p', {class: 'small dim num facts-line'});
-  node.append(el('div', {class: 'head'}, node.name, el('span', {class: 'spacer'}), node.act), node.gate,
-              node.why, node.gauges, node.none, node.facts);
+  node.append(el('div', {class: 'head'}, node.name, el('span', {class: 'spacer'}), node.limit, node.act), node.gate,
+              node.why, node.gauges, node.none, node.own, node.facts);
   return node;
 }
 
@@ -135,6 +137,24 @@ function askPool(p) {
     : {title: 'Pause this pool?', text: `${p.name}. No call to it starts, in the whole fleet, until ` +
        'someone resumes it. Calls under way end as usual; no job is lost.',
        yes: 'Pause', path: 'pools/pause', body: {pool: p.name}, reason: pause});
+}
+
+function askLimit(p) {
+  confirm({title: 'Set a limit of your own?', yes: 'Set', path: 'pools/limit', body: {pool: p.name},
+           text: `${p.name}. Beside the API's limits, for the whole fleet. An empty number takes the limit away.`,
+           limit: p.overrides || {}});
+}
+
+// own: what people have set: their limits, and the budgets of the day.
+function own(p) {
+  const all = Object.entries(p.overrides || {}).map(([kind, n]) => `your limit: ${count(n)} ${KINDS[kind]} a minute`);
+  for (const [unit, b] of Object.entries(p.budgets || {})) {
+    const say = n => unit === 'usd' ? money(n) : `${count(n)} tokens`;
+    all.push(`budget of the day: ${say(b.spent)} of ${say(b.limit)} spent` +
+             (b.reserved > 0 ? `, ${say(b.reserved)} reserved` : '') + (b.lifted ? ', lifted' : ''));
+  }
+  const words = all.join(' · ');
+  return words && words[0].toUpperCase() + words.slice(1);
 }
 
 function fillPool(node, p, now) {
@@ -150,6 +170,8 @@ function fillPool(node, p, now) {
   keyed(node.gauges, Object.entries(p.quota), ([kind]) => kind, ([kind]) => makeGauge(kind),
         (n, [, q]) => fillGauge(n, q));
   show(node.none, !Object.keys(p.quota).length);
+  text(node.own, own(p));
+  show(node.own, Boolean(own(p)));
   const since = p.since ? ` · since ${clock(p.since, now)}` : '';
   text(node.facts, `${plural(p.calls, 'call')} under way · ${count(p.throttles)} throttled · ` +
        `${count(p.parked)} parked · ${p.latency_ms ? span(p.latency_ms) : '–'} a call${since}`);
