@@ -35,6 +35,7 @@ struct conf {
     int64_t max_attempts;
     int64_t max_throttles;
     int64_t max_recoveries;
+    int64_t max_dead; // kept in a queue; 0 = no limit
     int64_t backoff_base_ms, backoff_cap_ms;
     const char *backoff_jitter; // full, equal or additive
     int64_t lease_ms;

@@ -254,9 +254,9 @@ class Queue:
         _, *ids = self.call("reject", token, ttl, *args)
         return [text(id) for id in ids]
 
-    def tick(self, recover=True, max_recoveries=5, ttl=TTL_MS, cancelled_ttl=7 * 86_400_000):
+    def tick(self, recover=True, max_recoveries=5, ttl=TTL_MS, cancelled_ttl=7 * 86_400_000, max_dead=0):
         reply = self.call("tick", int(recover), max_recoveries, ttl, cancelled_ttl,
-                          ',"status":"failed"}', ',"status":"cancelled"}')
+                          ',"status":"failed"}', ',"status":"cancelled"}', max_dead)
         return Tick(*reply[:6], reply[6] == 1, *reply[7:9], reply[9] == 1,
                     [text(id) for id in reply[10:]])
 

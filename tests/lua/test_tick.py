@@ -353,3 +353,30 @@ def test_buried_jobs_are_no_longer_to_be_cancelled(q):
     cancel(q, "a")
     q.settle(bury("a", token))
     assert cancelling(q) == 0
+
+
+def test_beyond_the_cap_the_oldest_dead_are_dropped_and_counted(q1):
+    ids = [f"d{i}" for i in range(8)]
+    for i, one in enumerate(ids):
+        q1.kill(one)
+        q1.redis.zadd(q1.key("dead"), {one: 1000 + i})
+    results = [q1.result(one) for one in ids]
+    assert q1.tick(max_dead=5).dead == 5
+    assert q1.members("dead") == ids[3:]
+    assert all(not q1.job(one) for one in ids[:3]) and all(q1.job(one) for one in ids[3:])
+    assert [q1.result(one) for one in ids] == results, "results stay until they expire"
+    assert q1.counts()["dead_capped"] == "3"
+    assert q1.tick(max_dead=5).dead == 5 and q1.counts()["dead_capped"] == "3"
+
+
+def test_no_cap_keeps_all_the_dead(q):
+    q.kill("a", "b", "c")
+    assert q.tick(max_dead=0).dead == 3
+    assert "dead_capped" not in q.counts()
+
+
+def test_a_tick_drops_a_hundred_dead_at_most(q1):
+    q1.kill(*[f"d{i}" for i in range(64)])
+    q1.kill(*[f"e{i}" for i in range(64)])
+    assert q1.tick(max_dead=1).dead == 28
+    assert q1.tick(max_dead=1).dead == 1

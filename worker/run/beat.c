@@ -47,7 +47,8 @@ static void on_tick(int err, const struct reply *reply, void *arg)
         log_event(LOG_WARN, "leases_recovered", log_str("queue", q->name),
                   log_int("count", recovered),
                   log_int("buried", reply_int_or(reply_at(reply, 8), 0)), LOG_END);
-    if (recovered >= RENEW_MAX)
+    bool too_many = q->run->conf->max_dead > 0 && q->dead > q->run->conf->max_dead;
+    if (recovered >= RENEW_MAX || too_many)
         q->tick_at_ms = 0; // there may be more
     if (q->paused)
         q->hot = false;
@@ -76,6 +77,7 @@ void beat_tick(struct wqueue *q)
     args_add_int(&r->args, CANCELLED_KEPT_MS);
     args_add(&r->args, strbuf_span(&crash));
     args_add(&r->args, strbuf_span(&cancelled));
+    args_add_int(&r->args, r->conf->max_dead);
     q->ticking = script_call(r->link, SCRIPT_TICK, q->stem, &r->args, on_tick, q) == 0;
     strbuf_fini(&crash);
     strbuf_fini(&cancelled);

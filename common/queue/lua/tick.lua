@@ -7,6 +7,7 @@
   ARGV[4] cancelled ttl   ms of the result of a job that was cancelled before it came
   ARGV[5] the result of a payload that killed its workers, after the id
   ARGV[6] the result of a job cancelled before it came, after the id
+  ARGV[7] max dead        so many dead jobs are kept, the oldest go; 0 or absent = no limit
 
   Returns {now, next due or -1, waiting, delayed, active, dead, paused 0/1, recovered, buried,
   delayed jobs to cancel 0/1, id...}: the ids in flight that are to be cancelled.
@@ -14,7 +15,7 @@
           of several the one that was taken first is next.
           A job that has lost its place in active, delayed or dead (keys deleted by hand, or half a
           data set restored) gets it back: the sweep looks at one page of keys a second.
-  Bounds: 100 leases, 100 cancels, 1 MiB of payload beyond the first, 250 reply lists, 500 keys.
+  Bounds: 100 leases, 100 cancels, 100 dead jobs, 1 MiB of payload beyond the first, 250 reply lists, 500 keys.
   Repeat: what ran out and was to be cancelled has been dealt with; it goes on with the rest.
 ]]
 local max_deaths = tonumber(ARGV[2])
@@ -158,8 +159,24 @@ local function sweep()
   for _, key in ipairs(page[2]) do put_back(string.sub(key, #stem_job + 1)) end
 end
 
+-- cap_dead: the oldest dead jobs go. Their results stay until they expire.
+local function cap_dead(most)
+  local over = most > 0 and call('ZCARD', dead) - most or 0
+  if over <= 0 then return end
+  local oldest, keys = call('ZRANGE', dead, 0, math.min(over, 100) - 1), {}
+  for i, id in ipairs(oldest) do
+    keys[2 * i - 1] = stem_job .. id
+    keys[2 * i] = stem .. 'replies:' .. id
+  end
+  call('ZREM', dead, unpack(oldest))
+  call('SREM', waited, unpack(oldest))
+  call('DEL', unpack(keys))
+  count('dead_capped', #oldest)
+end
+
 if ARGV[1] == '1' then recover() end
 sweep()
+cap_dead(tonumber(ARGV[7] or '0'))
 if call('SCARD', cancel) > 0 then
   for _, id in ipairs(call('SRANDMEMBER', cancel, 100)) do cancel_one(id) end
 end
