@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "worker/cli/keeper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -22,7 +22,10 @@ enum {
     PATH_MAX_BYTES = 1024,
     REDIS_READY_MS = 60000, // it may have a large file to load
     SIM_READY_MS = 5000,
-    DRAIN_MS = 5000,
+    DRAIN_MS = 660000, // as long as a call may take, and more
+    TELL_MS = 2000,
+    END_MS = 10000,
+    ORPHANS_MS = 700000,
     LEASE_MS = 5000,
     STEP_MS = 10,
     KEY_FD = 3, // where a worker finds its key
@@ -42,6 +45,7 @@ struct private
     char socket[120];
     char url[136], base_url[136], programs[PATH_MAX_BYTES];
     char why[PATH_MAX_BYTES + 128];
+    struct keeper keeper;
     int lock;
 };
 
@@ -63,12 +67,31 @@ static int make_dirs(char *path)
     return mkdir(path, 0700) && errno != EEXIST ? ERR_IO : 0;
 }
 
-// lock_soon waits a little: a redis-server whose run was killed holds the lock until it has ended.
-static bool lock_soon(int fd)
+static void mark_of(const struct private *p, char ret[PATH_MAX_BYTES + 16])
 {
-    for (int steps = LOCK_MS / STEP_MS; steps > 0; steps--) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    snprintf(ret, PATH_MAX_BYTES + 16, "%s/ending", p->state);
+}
+
+// lock_soon waits for what a killed run has left: its redis-server holds the lock until the calls
+// that had begun have ended, which the keeper's mark tells. Another run that works is not waited
+// for.
+static bool lock_soon(const struct private *p)
+{
+    char mark[PATH_MAX_BYTES + 16];
+    bool told = false;
+    mark_of(p, mark);
+    for (int waited_ms = 0; waited_ms < ORPHANS_MS; waited_ms += STEP_MS) {
+        if (flock(p->lock, LOCK_EX | LOCK_NB) == 0) {
+            unlink(mark);
             return true;
+        }
+        if (waited_ms > LOCK_MS && access(mark, F_OK))
+            return false;
+        if (waited_ms > TELL_MS && !told && access(mark, F_OK) == 0) {
+            fprintf(stderr, "penstock run: the last one was killed; waiting for the calls that it "
+                            "had begun, so that none is made twice\n");
+            told = true;
+        }
         nap();
     }
     return false;
@@ -106,7 +129,7 @@ static int find_folders(struct private *p, bool simulate)
     char file[PATH_MAX_BYTES + 8];
     snprintf(file, sizeof file, "%s/lock", p->state);
     p->lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (p->lock < 0 || !lock_soon(p->lock))
+    if (p->lock < 0 || !lock_soon(p))
         return cli_fail(
             p->cli, EXIT_USAGE,
             "another penstock run uses the private Redis in %s; wait for it, or start a "
@@ -130,14 +153,17 @@ struct start {
     int key_fd;  // to be its third; -1 = none
 };
 
-static void become(struct private *p, const struct start *s, pid_t parent)
+// ranks: the worker ends before the Redis and the API that it needs to end well.
+static const int ranks[CHILDREN] = {[CHILD_WORKER] = 0, [CHILD_REDIS] = 1, [CHILD_SIM] = 2};
+
+static void become(struct private *p, const struct start *s)
 {
+    keeper_know(&p->keeper, ranks[s->which]);
     char log[PATH_MAX_BYTES + 32];
     snprintf(log, sizeof log, "%s/%s.log", p->state, child_names[s->which]);
     int log_fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600), none = open("/dev/null", O_RDWR);
     setsid(); // Ctrl-C is for the one who is asked, not for all it has started
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent || log_fd < 0 || none < 0)
+    if (log_fd < 0 || none < 0)
         _exit(127);
     dup2(none, STDIN_FILENO);
     dup2(s->out_fd >= 0 ? s->out_fd : log_fd, STDOUT_FILENO);
@@ -158,11 +184,11 @@ static void become(struct private *p, const struct start *s, pid_t parent)
 
 static int launch(struct private *p, const struct start *s)
 {
-    pid_t parent = getpid(), pid = fork();
+    pid_t pid = fork();
     if (pid < 0)
         return cli_fail(p->cli, EXIT_USAGE, "%s: %s", s->path, strerror(errno));
     if (pid == 0)
-        become(p, s, parent);
+        become(p, s);
     p->pids[s->which] = pid;
     return 0;
 }
@@ -396,7 +422,11 @@ int private_start(struct cli *c, bool simulate, struct private **ret)
             c, EXIT_USAGE,
             "no Redis is named and none is on this machine, so a worker of our own would "
             "do the calls; for that set ANTHROPIC_API_KEY, or try --simulate");
+    char mark[PATH_MAX_BYTES + 16];
     int code = find_folders(p, simulate);
+    mark_of(p, mark);
+    if (!code && keeper_start(&p->keeper, mark))
+        code = cli_fail(c, EXIT_USAGE, "no process can be started: %s", strerror(errno));
     if (!code && simulate)
         code = start_sim(p);
     if (!code)
@@ -406,16 +436,30 @@ int private_start(struct cli *c, bool simulate, struct private **ret)
     return code;
 }
 
+// on_hurry: Ctrl-C while the last calls end. The keeper sees to the rest.
+static void on_hurry(int signum)
+{
+    (void)signum;
+    _exit(EXIT_STOPPED);
+}
+
 static void end_child(struct private *p, enum child which, int64_t patience_ms)
 {
-    uint64_t again_ms = clock_mono_ms() + (uint64_t)patience_ms;
+    uint64_t began_ms = clock_mono_ms();
+    bool told = false, again = false;
     if (!p->pids[which])
         return;
     kill(p->pids[which], SIGTERM);
     while (!has_ended(p, which)) {
-        if (again_ms && clock_mono_ms() > again_ms) {
+        uint64_t passed_ms = clock_mono_ms() - began_ms;
+        if (which == CHILD_WORKER && passed_ms > TELL_MS && !told) {
+            fprintf(stderr, "penstock run: calls that have begun are let end; Ctrl-C leaves now, "
+                            "and they end without us\n");
+            told = true;
+        }
+        if (passed_ms > (uint64_t)patience_ms && !again) {
             kill(p->pids[which], SIGTERM); // a worker hands back what it holds
-            again_ms = 0;
+            again = true;
         }
         nap();
     }
@@ -425,9 +469,12 @@ void private_stop(struct private *p)
 {
     if (!p)
         return;
+    signal(SIGINT, on_hurry);
+    signal(SIGTERM, on_hurry);
     end_child(p, CHILD_WORKER, DRAIN_MS);
-    end_child(p, CHILD_REDIS, DRAIN_MS);
-    end_child(p, CHILD_SIM, DRAIN_MS);
+    end_child(p, CHILD_REDIS, END_MS);
+    end_child(p, CHILD_SIM, END_MS);
+    keeper_end(&p->keeper);
     if (p->socket[0])
         unlink(p->socket);
     if (p->run_dir[0])
