@@ -250,6 +250,20 @@ def test_check_says_what_is_wrong_and_what_to_do(bare):
     assert any("PENSTOCK_CONCURRENCY" in text for _, text in warned)
 
 
+def test_check_names_every_setting_that_makes_no_sense_and_goes_on(busy, tmp_path):
+    (tmp_path / "set").write_text("PENSTOCK_LEASE_MS=5\n")
+    env = busy.env(PENSTOCK_CONCURRENCY="x", PENSTOCK_LOG_LEVEL="loud", PENSTOCK_MODEL="no model",
+                   PENSTOCK_SETTINGS_FILE=tmp_path / "set")
+    got = json.loads(run(busy, "check", "--json", "--max-tokens=0", "--nonsense", "5", env=env,
+                         code=SOME_FAILED))
+    wrong = [f["text"] for f in got["findings"] if f["level"] == "wrong"]
+    for name in ("PENSTOCK_CONCURRENCY: ", "PENSTOCK_LOG_LEVEL: ", "PENSTOCK_MODEL: ", "--max-tokens: ",
+                 "--nonsense", "set line 1: PENSTOCK_LEASE_MS: "):
+        assert len([text for text in wrong if name in text]) == 1, (name, wrong)
+    about = {f["about"] for f in got["findings"] if f["level"] == "ok"}
+    assert {"redis", "rights", "workers", "key", "api"} <= about
+
+
 def test_check_tells_a_refused_key_and_missing_rights():
     with Fleet(key="main=sk-ant-other-key", require_key=True) as fleet:
         assert any("refuses the key" in text

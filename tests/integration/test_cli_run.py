@@ -172,6 +172,25 @@ def test_faulty_lines_are_named_and_nothing_is_pushed(fleet, tmp_path):
     assert len(lines(out)) == 2
 
 
+def test_a_dry_run_says_how_long_it_takes_at_the_present_limits(fleet, tmp_path):
+    source = prompts(tmp_path / "in.txt", 300)
+    words = (source, "--text", "-o", tmp_path / "out", "--model", "claude-haiku-4-5-20251001", "--dry-run")
+    assert json.loads(run(fleet, *words, "--json"))["seconds_least"] is None
+    assert "not known" in run(fleet, *words)
+    pool = "penstock:pool:{anthropic:main:claude-haiku-4-5}"
+    fleet.r.hset(pool, mapping={"requests_limit": 600, "requests_left": 100, "requests_capacity": 600})
+    plan = json.loads(run(fleet, *words, "--json"))
+    assert (plan["seconds_least"], plan["bound_by"]) == (20, "requests")  # 200 at 10 a second
+    assert "it takes 20s or more (requests bind)" in run(fleet, *words)
+    fleet.r.hset(pool, mapping={"output_limit": 60000, "output_left": 0, "output_mean": 50, "accepted": 100,
+                                "requests_override": 60})
+    plan = json.loads(run(fleet, *words, "--json"))
+    assert (plan["seconds_least"], plan["bound_by"]) == (300, "requests")  # an operator's own limit
+    fleet.r.hset(pool, mapping={"output_limit": 600})
+    plan = json.loads(run(fleet, *words, "--json"))
+    assert (plan["seconds_least"], plan["bound_by"]) == (1500, "output")  # 15,000 tokens at 10 a second
+
+
 def test_standard_input_to_standard_output(fleet):
     got = run(fleet, "-", "--text", "-o", "-", stdin="one\ntwo\nthree\n")
     assert [json.loads(line)["status"] for line in got.splitlines()] == ["succeeded"] * 3

@@ -33,11 +33,18 @@ def test_the_progress_of_a_run_is_one_line_that_is_written_anew(tmp_path):
     with Fleet(latency="constant:200", rpm=60000) as fleet:
         fleet.worker(concurrency=4)
         with run_in(tmp_path, fleet.env(), 60, "--yes") as term:
-            screen = term.wait(r"^[1-9]\d*/60  [\d.]+/s  429s 0  retries 0  failed 0  tokens ")
+            screen = term.wait(r"^[1-9]\d*/60  [\d.]+/s .*left.*  429s 0  failed 0 ")
             assert len(re.findall(r"/60  ", screen)) == 1
             screen = term.wait("^exit:0", 60)
             assert re.search(r"^60/60 .*\nrun in.txt: 60 succeeded, 0 failed, .*\$", screen, re.M)
             assert len(re.findall(r"/60  ", screen)) == 1
+
+
+def test_the_time_left_is_that_of_the_quota_that_binds(tmp_path):
+    with Fleet(latency="constant:20", rpm=600, burst_s=1) as fleet:
+        fleet.worker(concurrency=4)
+        with run_in(tmp_path, fleet.env(), 3000, "--yes") as term:
+            term.wait(r"^[1-9]\d*/3000 .* 4m[345]\ds left \(requests\) ")
 
 
 def test_ctrl_c_on_a_run_says_how_to_go_on_and_how_to_cancel(tmp_path):

@@ -18,6 +18,7 @@
 #include "worker/cli/compose.h"
 #include "worker/cli/output.h"
 #include "worker/cli/private.h"
+#include "worker/cli/quota.h"
 #include "worker/cli/reader.h"
 #include "worker/cli/window.h"
 
@@ -43,7 +44,9 @@ struct plan {
     int64_t tokens_in, tokens_out; // of those that are left: a guess, and the most
     int64_t nano_usd;              // at most; of those with a price
     uint64_t unpriced;
-    bool known; // there was a first pass
+    char model[MODEL_BYTES_MAX + 1]; // of the first job that is left, without a date
+    bool models;                     // there are others
+    bool known;                      // there was a first pass
 };
 
 struct batch {
@@ -93,7 +96,10 @@ struct batch {
     int64_t depth[3]; // waiting, delayed, active
     int64_t throttles, retries, tokens_in, tokens_out;
     bool watching, paused;
-    int quiet; // ticks in a row with nothing in the queue
+    char pool_key[CLI_KEY_MAX]; // of the plan's model; "" = it is not known, or there are several
+    struct quota quota;
+    int64_t quota_at; // Redis ms, about
+    int quiet;        // ticks in a row with nothing in the queue
     uint32_t cursor;
     uint64_t ended_before, shown_ms, started_ms;
     double rate; // results a second, smoothed
@@ -103,7 +109,11 @@ struct batch {
     int code;      // not 0: it cannot go on
 };
 
-int plan_make(struct batch *b) MUST_CHECK;  // 0, or an exit code
+int plan_make(struct batch *b) MUST_CHECK; // 0, or an exit code
+void plan_pool(struct batch *b);           // names the pool that the plan's jobs go to
+// plan_seconds: how long so many of the plan's jobs take at the pool's present limits; -1 = not
+// known.
+double plan_seconds(const struct batch *b, double jobs, enum quota_kind *ret_kind);
 int plan_begin(struct batch *b) MUST_CHECK; // from the input's first record on
 
 bool feed_more(struct batch *b);                   // true: there is more to do at once

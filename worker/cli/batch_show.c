@@ -2,13 +2,14 @@
 // every ten seconds elsewhere, and the last word.
 #include "common/base/clock.h"
 #include "worker/cli/batch.h"
+#include "worker/cli/plain.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { PLAIN_EVERY_MS = 10000 };
+enum { PLAIN_EVERY_MS = 10000, NARROW = 110 };
 
 static bool on_terminal(void)
 {
@@ -16,56 +17,55 @@ static bool on_terminal(void)
     return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
 }
 
-static void spell_time(double seconds, char *ret, size_t room)
-{
-    uint64_t s = (uint64_t)seconds;
-    if (s < 60)
-        snprintf(ret, room, "%llus", (unsigned long long)s);
-    else if (s < 3600)
-        snprintf(ret, room, "%llum%02llus", (unsigned long long)s / 60, (unsigned long long)s % 60);
-    else
-        snprintf(ret, room, "%lluh%02llum", (unsigned long long)s / 3600,
-                 (unsigned long long)s / 60 % 60);
-}
-
 static uint64_t total(const struct batch *b)
 {
     return b->plan.known ? b->plan.lines : b->plan.done + b->pushed;
 }
 
-// spell_count writes "1.2M" for what is large.
-static void spell_count(int64_t n, char *ret, size_t room)
+// spell_left tells how long the rest takes: by the quota that binds, unless something else holds
+// the run up more, as its present rate shows.
+static void spell_left(const struct batch *b, uint64_t left, char *ret, size_t room)
 {
-    if (n >= 10000000)
-        snprintf(ret, room, "%.1fM", (double)n / 1e6);
-    else if (n >= 10000)
-        snprintf(ret, room, "%.1fk", (double)n / 1e3);
-    else
-        snprintf(ret, room, "%lld", (long long)n);
+    enum { RATE_IS_STEADY_MS = 15000 };
+    char word[PLAIN_WORD];
+    enum quota_kind kind;
+    static const char *const kinds[] = {"requests", "tokens in", "tokens out"};
+    bool steady = clock_mono_ms() - b->started_ms > RATE_IS_STEADY_MS;
+    double by_quota = plan_seconds(b, (double)left, &kind);
+    double by_rate = b->rate > 0 ? (double)left / b->rate : -1;
+    ret[0] = '\0';
+    bool binds = by_quota >= 0 && (!steady || by_quota > 0.8 * by_rate);
+    if (!binds && by_rate < 0)
+        return;
+    plain_seconds(binds ? by_quota : by_rate, word);
+    snprintf(ret, room, "  %s left%s%s%s", word, binds ? " (" : "", binds ? kinds[kind] : "",
+             binds ? ")" : "");
 }
 
-static void write_line(const struct batch *b, char *ret, size_t room)
+// write_line says the same in fewer words where the line is narrow; what matters most comes first.
+static void write_line(const struct batch *b, bool narrow, char *ret, size_t room)
 {
-    char in[24], out[24], eta[40] = "", cost[64] = "";
+    char in[PLAIN_WORD], out[PLAIN_WORD], eta[64] = "", cost[64] = "";
     uint64_t done = b->plan.done + batch_ended(b), all = total(b);
     double usd = (double)(b->spent + b->since_poll) / 1e9;
-    spell_count(b->tokens_in, in, sizeof in);
-    spell_count(b->tokens_out, out, sizeof out);
-    if (b->rate > 0 && b->plan.known && all > done) {
-        char text[24];
-        spell_time((double)(all - done) / b->rate, text, sizeof text);
-        snprintf(eta, sizeof eta, "  %s left", text);
-    }
+    plain_count((double)b->tokens_in, in);
+    plain_count((double)b->tokens_out, out);
+    if (b->plan.known && all > done)
+        spell_left(b, all - done, eta, sizeof eta);
     if (usd > 0 && b->plan.known && done)
-        snprintf(cost, sizeof cost, "  $%.2f of ~$%.2f", usd, usd * (double)all / (double)done);
+        snprintf(cost, sizeof cost, narrow ? "  $%.2f/~%.2f" : "  $%.2f of ~$%.2f", usd,
+                 usd * (double)all / (double)done);
     else if (usd > 0)
         snprintf(cost, sizeof cost, "  $%.2f", usd);
     snprintf(ret, room,
-             "%llu/%llu%s  %.1f/s  429s %lld  retries %lld  failed %llu  tokens %s/%s%s%s%s%s",
+             narrow ? "%llu/%llu%s  %.1f/s%s%s%s%s  429s %lld  failed %llu  retries %lld  %s/%s tok"
+                    : "%llu/%llu%s  %.1f/s%s%s%s%s  429s %lld  failed %llu  retries %lld  "
+                      "tokens %s/%s",
              (unsigned long long)done, (unsigned long long)all, b->plan.known ? "" : "+", b->rate,
-             (long long)b->throttles, (long long)b->retries, (unsigned long long)b->failed, in, out,
-             cost, eta, b->paused ? "  PAUSED" : "",
-             rlink_is_up(sync_link(b->redis)) ? "" : "  no connection to Redis");
+             b->paused ? "  PAUSED" : "",
+             rlink_is_up(sync_link(b->redis)) ? "" : "  no connection to Redis", eta, cost,
+             (long long)b->throttles, (unsigned long long)b->failed, (long long)b->retries, in,
+             out);
 }
 
 void show_progress(struct batch *b, bool last)
@@ -77,13 +77,13 @@ void show_progress(struct batch *b, bool last)
     if (!live && !last && now_ms - b->shown_ms < PLAIN_EVERY_MS)
         return;
     b->shown_ms = now_ms;
-    write_line(b, line, sizeof line);
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < 20)
+        size.ws_col = 80;
+    write_line(b, live && size.ws_col < NARROW, line, sizeof line);
     if (!live) {
         fprintf(stderr, "%s\n", line);
         return;
     }
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < 20)
-        size.ws_col = 80;
     fprintf(stderr, "\r\x1b[K%.*s%s", size.ws_col - 1, line, last ? "\n" : "");
 }
 
@@ -115,13 +115,13 @@ static void tell_rest(const struct batch *b)
 
 void show_summary(struct batch *b)
 {
-    char took[24];
+    char took[PLAIN_WORD];
     double seconds = (double)(clock_mono_ms() - b->started_ms) / 1e3;
     uint64_t left_out = b->plan.known ? b->plan.faulty : b->faulty;
     FILE *to = b->out.regular ? stdout : stderr;
     if (b->stopping)
         tell_rest(b);
-    spell_time(seconds, took, sizeof took);
+    plain_seconds(seconds, took);
     if (b->cli->json)
         fprintf(to,
                 "{\"run\":\"%s\",\"succeeded\":%llu,\"failed\":%llu,\"before\":%llu,"

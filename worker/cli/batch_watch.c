@@ -28,7 +28,7 @@ static double number(const struct reply *r)
 
 struct look {
     struct batch *of;
-    int what;        // 0-2: a depth; 3: paused; 4: the run
+    int what;        // 0-2: a depth; 3: paused; 4: the run; 5: the pool
     int64_t counted; // cost of what had been collected when we asked
 };
 
@@ -45,6 +45,9 @@ static void on_look(int err, const struct reply *reply, void *arg)
         b->depth[l.what] = reply_int_or(reply, 0);
     } else if (l.what == 3) {
         b->paused = reply_int_or(reply, 0) == 1;
+    } else if (l.what == 5) {
+        quota_read(&b->quota, reply);
+        b->quota_at = b->began_ms + (int64_t)(clock_mono_ms() - b->started_ms);
     } else {
         b->throttles = reply_int_or(reply_at(reply, 0), 0);
         b->retries = reply_int_or(reply_at(reply, 1), 0);
@@ -91,6 +94,9 @@ static void look_around(struct batch *b)
     const char *words[] = {"HMGET",        b->run_key,      "throttles", "retries",
                            "input_tokens", "output_tokens", "cost_usd",  NULL};
     b->watching = ask(b, 4, words);
+    const char *pool[] = {"HGETALL", b->pool_key, NULL};
+    if (b->pool_key[0] && b->watching)
+        ask(b, 5, pool);
 }
 
 static void on_swept(int err, const struct reply *reply, void *arg)

@@ -5,6 +5,7 @@
 
 #include "common/job/name.h"
 #include "common/queue/keys.h"
+#include "worker/cli/faults.h"
 #include "worker/cli/sync.h"
 
 #include <stdbool.h>
@@ -43,6 +44,7 @@ struct cli {
     const struct cli_verb *verb;
     const char *given[CLI_OPTIONS_MAX]; // by the verb's options: the value, or "" for a switch
     bool json;                          // --json: machine output
+    struct faults *faults;              // of the settings, for check; NULL = none were let pass
     bool redis_named;                   // by a flag, the environment or the settings file
     const char *queue;                  // --queue, or the first of the settings
     int argc;                           // what is left: the verb's own arguments

@@ -190,15 +190,36 @@ static void check_redis(struct check *k)
     check_workers(k);
 }
 
+// tell_faults names each setting that makes no sense, the worker's as well: it is likely to be
+// started with the same ones. What both programs know is told once.
+static void tell_faults(struct check *k)
+{
+    static struct faults of_worker;
+    struct faults *own = k->cli->faults;
+    struct conf conf;
+    for (size_t i = 0; i < own->count; i++)
+        say(k, WRONG, "settings", "%s", own->at[i]);
+    if (faults_load(CONF_WORKER, 0, NULL, environ, &conf, &of_worker) == 0)
+        conf_fini(&conf);
+    for (size_t i = 0; i < of_worker.count; i++) {
+        bool told = false;
+        for (size_t o = 0; o < own->count; o++)
+            told = told || strcmp(own->at[o], of_worker.at[i]) == 0;
+        if (!told)
+            say(k, WRONG, "settings", "of penstock-worker: %s", of_worker.at[i]);
+    }
+}
+
 static void check_settings(struct check *k)
 {
     struct conf_stranger all[16];
+    tell_faults(k);
     int count = conf_unknown_env(environ, all, ARRAY_LEN(all));
     for (int i = 0; i < count; i++)
         say(k, WARN, "settings", "%s is no setting%s%s", all[i].name,
             all[i].near ? "; did you mean " : "", all[i].near ? all[i].near : "?");
-    if (count == 0)
-        say(k, FINE, "settings", "no stranger among them");
+    if (count == 0 && k->wrong == 0)
+        say(k, FINE, "settings", "all make sense, and no stranger is among them");
 }
 
 static void check_key(struct check *k)

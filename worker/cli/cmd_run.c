@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "worker/cli/batch.h"
+#include "worker/cli/plain.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -149,6 +150,46 @@ static int open_input(struct batch *b)
     return 0;
 }
 
+static void take_quota(int err, const struct reply *reply, void *arg)
+{
+    if (err == 0)
+        quota_read(arg, reply);
+}
+
+// time_plan asks the ledger how long the plan takes, where a Redis is there. -1 = not known.
+static double time_plan(struct batch *b, enum quota_kind *ret_kind)
+{
+    struct cli *c = b->cli;
+    char why[SYNC_WHY_MAX];
+    plan_pool(b);
+    *ret_kind = QUOTA_KINDS;
+    if (!b->pool_key[0] || sync_open(&c->conf, &c->redis, why, sizeof why))
+        return -1;
+    if (cli_now(c, &b->quota_at) ||
+        sync_words(c->redis, take_quota, &b->quota, "HGETALL", b->pool_key, NULL))
+        return -1;
+    return plan_seconds(b, (double)(b->plan.lines - b->plan.done), ret_kind);
+}
+
+static void print_time(struct batch *b)
+{
+    enum quota_kind kind;
+    char word[PLAIN_WORD];
+    double seconds = time_plan(b, &kind);
+    plain_seconds(seconds, word);
+    if (b->cli->json && seconds >= 0)
+        printf(",\"seconds_least\":%.3f,\"bound_by\":\"%s\"}\n", seconds, quota_names[kind]);
+    else if (b->cli->json)
+        puts(",\"seconds_least\":null,\"bound_by\":null}");
+    else if (seconds >= 0)
+        printf("at the present limits it takes %s or more (%s bind)\n", word,
+               kind == QUOTA_REQUESTS ? "requests"
+               : kind == QUOTA_INPUT  ? "input tokens"
+                                      : "output tokens");
+    else
+        printf("how long it takes is not known before the first answers tell the limits\n");
+}
+
 static void print_plan(struct batch *b)
 {
     struct plan *p = &b->plan;
@@ -156,7 +197,7 @@ static void print_plan(struct batch *b)
     if (b->cli->json)
         printf("{\"run\":\"%s\",\"jobs\":%llu,\"done\":%llu,\"left\":%llu,\"faulty\":%llu,"
                "\"same_id\":%llu,\"input_tokens_about\":%lld,\"output_tokens_most\":%lld,"
-               "\"cost_usd_most\":%.6g,\"unpriced\":%llu}\n",
+               "\"cost_usd_most\":%.6g,\"unpriced\":%llu",
                b->run, (unsigned long long)p->lines, (unsigned long long)p->done,
                (unsigned long long)left, (unsigned long long)p->faulty,
                (unsigned long long)p->twins, (long long)p->tokens_in, (long long)p->tokens_out,
@@ -168,6 +209,7 @@ static void print_plan(struct batch *b)
                (unsigned long long)left, (unsigned long long)p->faulty,
                (unsigned long long)p->twins, (long long)p->tokens_in, (long long)p->tokens_out,
                (double)p->nano_usd / 1e9, p->unpriced ? " (some models have no known price)" : "");
+    print_time(b);
 }
 
 // ask_cost has a person agree to what may be dear.
@@ -267,6 +309,7 @@ static int prepare(struct batch *b)
     cli_key(b->cli, name, b->reply_key);
     snprintf(name, sizeof name, "run:%s", b->run);
     cli_key(b->cli, name, b->run_key);
+    plan_pool(b);
     if (window_init(&b->window, (uint32_t)b->ahead_max, b->ordered))
         return usage(b, "out of memory");
     return 0;

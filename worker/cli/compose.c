@@ -1,6 +1,7 @@
 #include "worker/cli/compose.h"
 
 #include "common/base/err.h"
+#include "common/job/model.h"
 #include "common/job/prices.h"
 
 #include <stdio.h>
@@ -344,6 +345,7 @@ static void guess(const struct compose *c, const struct job *j, struct composed 
     ret->tokens_out = j->max_tokens > 0 ? j->max_tokens : c->conf_max_tokens;
     struct usage most = {2 * ret->tokens_in, ret->tokens_out, 0, 0};
     struct span model = j->model.len ? j->model : span_of(c->conf_model);
+    ret->model = model_undated(model);
     if (!price_usd(model, &most, &ret->nano_usd))
         ret->nano_usd = -1;
 }

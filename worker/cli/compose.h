@@ -36,6 +36,7 @@ struct composed {
     char id[ID_BYTES_MAX + 1];
     bool own_id;                   // the record named it
     uint32_t ordinal;              // among equal records; 0 = it named its id
+    struct span model;             // without a date; in the job's bytes, or the settings'
     int64_t tokens_in, tokens_out; // a guess, and the most
     int64_t nano_usd;              // the most it may cost; -1 = no price is known
 };

@@ -184,17 +184,33 @@ static bool is_redis_named(const struct cli *c, int count, char **flags)
     return getenv("PENSTOCK_REDIS_URL") || strcmp(c->conf.redis_url, DEFAULT_REDIS_URL) != 0;
 }
 
+// load_settings: check goes on where another verb would end.
+static int load_settings(struct cli *c, int count, char **flags)
+{
+    static struct faults faults;
+    char why[CONF_WHY_MAX];
+    int used;
+    if (c->verb->run == cmd_check) {
+        c->faults = &faults;
+        if (faults_load(CONF_CLI, count, flags, environ, &c->conf, &faults) == 0)
+            return 0;
+        return cli_fail(c, EXIT_USAGE, "%s", faults.count ? faults.at[0] : "out of memory");
+    }
+    if (conf_load(CONF_CLI, count, flags, environ, &c->conf, &used, why, sizeof why))
+        return cli_fail(c, EXIT_USAGE, "%s", why);
+    return 0;
+}
+
 static int run(struct cli *c, int argc, char **argv)
 {
-    char why[CONF_WHY_MAX];
-    int used, flag_count = 0;
+    int flag_count = 0;
     char **flags = calloc((size_t)argc + 1, sizeof *flags);
     c->argv = calloc((size_t)argc + 1, sizeof *c->argv);
     if (!flags || !c->argv)
         return cli_fail(c, EXIT_USAGE, "out of memory");
     int code = sort_words(c, argc, argv, flags, &flag_count);
-    if (!code && conf_load(CONF_CLI, flag_count, flags, environ, &c->conf, &used, why, sizeof why))
-        code = cli_fail(c, EXIT_USAGE, "%s", why);
+    if (!code)
+        code = load_settings(c, flag_count, flags);
     if (!code)
         c->redis_named = is_redis_named(c, flag_count, flags);
     free(flags);
