@@ -281,6 +281,23 @@ def test_questions_to_redis_are_capped(admin):
     assert 429 in said and said[0] == 200 and set(said) <= {200, 429}
 
 
+# Traces
+
+def test_a_trace_comes_back_in_the_result_and_stands_in_the_log(fleet):
+    worker = fleet.worker(env={**ANY, "PENSTOCK_LOG_LEVEL": "debug"})
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    meta = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "user": 7}
+    fleet.sim.script({"match": {"contains": "bad"}, "status": 400, "body": {}})
+    fleet.push({"id": "good", "prompt": "x", "meta": meta}, {"id": "bad", "prompt": "bad", "meta": meta},
+               {"id": "plain", "prompt": "x", "meta": {"traceparent": "nonsense"}})
+    results = fleet.results(["good", "bad", "plain"])
+    assert results["good"]["meta"] == meta and results["bad"]["meta"] == meta
+    ended = wait_until(lambda: (e := worker.events("call_ended")) and len(e) >= 3 and e, what="three calls")
+    traces = {line["job"]: line.get("trace_id") for line in ended}
+    assert traces == {"good": trace, "bad": trace, "plain": None}
+    assert [line["trace_id"] for line in worker.events("job_failed")] == [trace]
+
+
 # Hostile clients
 
 def test_stalled_clients_hold_up_no_job_and_no_one_else(fleet, admin):

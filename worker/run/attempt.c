@@ -70,3 +70,9 @@ void attempt_go(struct attempt *a, enum attempt_state next)
     }
     list_append(&a->run->by_state[next], &a->in_state);
 }
+
+struct log_field attempt_trace(const struct attempt *a, char room[TRACE_ID_LEN + 1])
+{
+    bool named = !a->fault && trace_id(a->job.meta, room);
+    return named ? log_str("trace_id", room) : LOG_END;
+}

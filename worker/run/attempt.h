@@ -8,9 +8,11 @@
 #define PENSTOCK_RUN_ATTEMPT_H
 
 #include "common/base/list.h"
+#include "common/base/log.h"
 #include "common/job/job.h"
 #include "common/job/name.h"
 #include "common/job/outcome.h"
+#include "common/job/trace.h"
 #include "common/job/ulid.h"
 #include "worker/http/client.h"
 #include "worker/run/account.h"
@@ -85,6 +87,8 @@ struct attempt {
 
 const char *attempt_state_name(enum attempt_state s);
 struct attempt *attempt_new(struct run *r, struct wqueue *q);
+// attempt_trace gives the log field trace_id; where the job names no trace, the end of the list.
+struct log_field attempt_trace(const struct attempt *a, char room[TRACE_ID_LEN + 1]);
 // attempt_go is the only way to change a state; GONE frees it.
 void attempt_go(struct attempt *a, enum attempt_state next);
 

@@ -96,12 +96,13 @@ struct renewal {
 // lost: the lease is another's. A call under way goes on: its answer is offered all the same.
 static void lost(struct renewal *w, size_t i)
 {
+    char trace[TRACE_ID_LEN + 1];
     struct attempt *a = run_find(w->queue->run, w->queue, span_of(w->at[i].id));
     if (!a || strcmp(a->token, w->at[i].token) != 0 || a->lost)
         return;
     a->lost = true;
     log_event(LOG_WARN, "lease_lost", log_str("queue", w->queue->name), log_str("job", a->id),
-              log_str("why", "it ran out before it was renewed"), LOG_END);
+              log_str("why", "it ran out before it was renewed"), attempt_trace(a, trace), LOG_END);
     if (a->state == ATTEMPT_WAITING)
         attempt_go(a, ATTEMPT_GONE);
 }

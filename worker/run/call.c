@@ -159,6 +159,7 @@ static void ended(struct attempt *a, const struct http_answer *answer)
     struct run *r = a->run;
     struct strbuf text;
     struct outcome o = {.text = &text};
+    char trace[TRACE_ID_LEN + 1];
     strbuf_init(&text, (size_t)r->conf->max_answer_bytes + 1024);
     r->provider->read(answer, run_now(r), &o);
     struct tries tries = {
@@ -172,7 +173,7 @@ static void ended(struct attempt *a, const struct http_answer *answer)
     log_event(LOG_DEBUG, "call_ended", log_str("job", a->id), log_str("queue", a->queue->name),
               log_int("status", o.http_status), log_str("verdict", verdict_word(d.verdict)),
               log_int("ms", (int64_t)(answer->total_us / 1000)),
-              log_str("request_id", o.request_id), LOG_END);
+              log_str("request_id", o.request_id), attempt_trace(a, trace), LOG_END);
     tell_ledger(a, answer, &o, &d);
     stats_answered(a, answer, &o, verdict_word(d.verdict));
     obey(a, &d, &o);

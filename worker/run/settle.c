@@ -68,6 +68,7 @@ void settle_done(struct attempt *a, const char *status, const struct outcome *o)
 void settle_failed(struct attempt *a, enum failure f, const struct outcome *o)
 {
     struct stats *s = &a->run->stats;
+    char trace[TRACE_ID_LEN + 1];
     bool bury = f != FAILURE_EXPIRED && f != FAILURE_CANCELLED;
     a->end.verb = bury ? "bury" : "done";
     a->end.why = f == FAILURE_EXPIRED ? "expired" : f == FAILURE_CANCELLED ? "cancelled" : "failed";
@@ -85,7 +86,7 @@ void settle_failed(struct attempt *a, enum failure f, const struct outcome *o)
         log_event(LOG_WARN, "job_failed", log_str("queue", a->queue->name), log_str("job", a->id),
                   log_str("type", failure_word(f)), log_int("status", a->end.last_status),
                   log_int("attempts", a->attempts), log_str("request_id", o ? o->request_id : ""),
-                  LOG_END);
+                  attempt_trace(a, trace), LOG_END);
     begin(a);
 }
 
@@ -115,10 +116,11 @@ struct settle_batch {
 
 static void settled(struct attempt *a, struct span word)
 {
+    char trace[TRACE_ID_LEN + 1];
     if (span_is(word, "lost")) {
         a->run->stats.lost++;
         log_event(LOG_INFO, "lease_lost", log_str("queue", a->queue->name), log_str("job", a->id),
-                  log_str("why", a->end.why), LOG_END);
+                  log_str("why", a->end.why), attempt_trace(a, trace), LOG_END);
     } else {
         stats_settled(a);
         if (strcmp(a->end.why, "parked") == 0)
