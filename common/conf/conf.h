@@ -43,6 +43,7 @@ struct conf {
     int64_t result_ttl_s;
     int64_t max_job_bytes;
     int64_t max_answer_bytes;
+    int64_t max_inflight_bytes; // payloads in the worker's memory
     int64_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, timeout_ms;
     const char *ca_file;       // NULL = the system's
     const char *proxy;         // NULL = none; may hold a password

@@ -95,6 +95,10 @@ const struct conf_row conf_rows[] = {
     {.name = "PENSTOCK_MAX_ANSWER_BYTES", .flag = "max-answer-bytes",
      INT(max_answer_bytes, 1024, 256 * MIB), BYTES, .initial = "33554432", .who = CONF_WORKER,
      .reload = true, .help = "Largest answer of the API that is read"},
+    {.name = "PENSTOCK_MAX_INFLIGHT_BYTES", .flag = "max-inflight-bytes",
+     INT(max_inflight_bytes, MIB, INT64_C(65536) * MIB), BYTES, .initial = "134217728",
+     .who = CONF_WORKER, .reload = true,
+     .help = "Payloads in memory, together; a worker takes up to four times that, and the answers"},
 
     {.name = "PENSTOCK_BACKOFF_BASE_MS", .flag = "backoff-base-ms",
      INT(backoff_base_ms, 1, HOUR_MS), MS, .group = "Retries", .initial = "1000",

@@ -42,6 +42,8 @@ static void attempt_free(struct attempt *a)
     assert(!a->call && !list_is_linked(&a->todo));
     if (a->suspect)
         a->run->suspects--;
+    a->run->claimed_bytes -= a->claimed_bytes;
+    a->run->memory_bytes -= a->in_memory ? a->claimed_bytes : 0;
     strbuf_fini(&a->body);
     strbuf_fini(&a->end.result);
     free(a->fault);

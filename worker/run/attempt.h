@@ -70,6 +70,8 @@ struct attempt {
     char id[ID_BYTES_MAX + 1];
     char *payload; // owned; NULL until fetched
     size_t payload_len;
+    size_t claimed_bytes;    // of the payload, as Redis told them; in run->claimed_bytes
+    bool in_memory;          // and in run->memory_bytes: it is here, or has been asked for
     struct job job;          // borrows from payload
     struct job_fault *fault; // owned; why it is no job
     int64_t attempts, throttles, recoveries;

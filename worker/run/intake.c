@@ -155,6 +155,13 @@ static void read_payload(struct attempt *a)
     list_append(err ? &a->queue->to_reject : &a->queue->to_admit, &a->todo);
 }
 
+// take_memory counts a payload that is here, or about to come.
+static void take_memory(struct attempt *a)
+{
+    a->run->memory_bytes += a->in_memory ? 0 : a->claimed_bytes;
+    a->in_memory = true;
+}
+
 static void take_item(struct wqueue *q, const struct claim *c, const struct reply *item)
 {
     struct run *r = q->run;
@@ -179,9 +186,14 @@ static void take_item(struct wqueue *q, const struct claim *c, const struct repl
         a->expires_at = reply_int_or(reply_at(item, 7), -1);
         a->cancel = reply_int_or(reply_at(item, 8), 0) == 1;
     }
-    if (!reply_str(reply_at(item, 1), &bytes))
+    a->claimed_bytes = (size_t)MAX(reply_int_or(reply_at(item, 2), 0), 0);
+    r->claimed_bytes += a->claimed_bytes;
+    if (!reply_str(reply_at(item, 1), &bytes)) {
         list_append(&q->to_fetch, &a->todo); // a large one comes by itself
-    else if (keep_payload(a, bytes))
+        return;
+    }
+    take_memory(a);
+    if (keep_payload(a, bytes))
         read_payload(a);
     else
         drop(a);
@@ -252,6 +264,7 @@ static void fetch(struct attempt *a)
         snprintf(key, sizeof key, "%sjob:%s", a->queue->stem, a->admitted ? a->id : a->claim_id);
     const char *argv[] = {"HGET", key, "payload"};
     size_t lens[] = {4, (size_t)len, 7};
+    take_memory(a);
     if (rlink_call(a->run->link, 3, argv, lens, 0, on_fetched, a)) {
         list_append(&a->queue->to_fetch, &a->todo);
         send_later(a->queue);
@@ -409,13 +422,25 @@ static void send_rejections(struct wqueue *q)
     }
 }
 
+// intake_may_fetch: payloads in memory have a budget; one that is larger than all of it comes
+// alone.
+bool intake_may_fetch(const struct wqueue *q)
+{
+    const struct run *r = q->run;
+    if (list_is_empty(&q->to_fetch))
+        return false;
+    const struct attempt *a = CONTAINER_OF(q->to_fetch.head.next, const struct attempt, todo);
+    size_t most = (size_t)r->conf->max_inflight_bytes;
+    return a->in_memory || r->memory_bytes == 0 || r->memory_bytes + a->claimed_bytes <= most;
+}
+
 void intake_send(struct wqueue *q)
 {
     if (!q->run->ready || clock_mono_ms() < q->send_at_ms)
         return;
     for (size_t n = q->to_repeat.count; n > 0; n--)
         claim_send(CONTAINER_OF(list_pop(&q->to_repeat), struct claim, link));
-    for (size_t n = q->to_fetch.count; n > 0; n--)
+    for (size_t n = q->to_fetch.count; n > 0 && intake_may_fetch(q); n--)
         fetch(CONTAINER_OF(list_pop(&q->to_fetch), struct attempt, todo));
     while (!list_is_empty(&q->to_admit) && clock_mono_ms() >= q->send_at_ms)
         send_admissions(q);

@@ -142,7 +142,7 @@ static uint64_t queue_wakes(const struct wqueue *q, uint64_t now_ms)
     uint64_t at = earlier(q->ticking ? UINT64_MAX : q->tick_at_ms, q->renew_at_ms);
     if (q->to_settle.count)
         at = earlier(at, MAX(q->settled_at_ms + GATHER_MS, q->send_at_ms));
-    if (q->to_repeat.count || q->to_admit.count || q->to_fetch.count || q->to_reject.count)
+    if (q->to_repeat.count || q->to_admit.count || intake_may_fetch(q) || q->to_reject.count)
         at = earlier(at, q->send_at_ms);
     if (q->next_due_ms >= 0 && !q->paused && !q->hot)
         at = earlier(at, run_mono(q->run, q->next_due_ms));

@@ -50,6 +50,8 @@ size_t run_room(const struct run *r)
     size_t used = r->reserved, most = (size_t)r->conf->concurrency;
     for (int s = 0; s < ATTEMPT_GONE; s++)
         used += r->by_state[s].count;
+    if (r->claimed_bytes >= (size_t)r->conf->max_inflight_bytes)
+        return 0;
     return used < most ? most - used : 0;
 }
 

@@ -82,9 +82,10 @@ struct run {
     size_t queue_count;
     struct list pools, classes, spare; // spare: attempts that are gone, for the next ones
     struct list by_state[ATTEMPT_STATES];
-    size_t reserved;          // slots that claims under way have asked for
-    size_t suspects, handles; // handles: still to be closed
-    double pass;              // of the queue served last: one that wakes up starts from here
+    size_t reserved;                    // slots that claims under way have asked for
+    size_t suspects, handles;           // handles: still to be closed
+    size_t claimed_bytes, memory_bytes; // payloads of all attempts; of those that are here
+    double pass; // of the queue served last: one that wakes up starts from here
     enum run_mode mode;
     uint64_t drain_until_ms, beat_at_ms;
     int64_t began; // Redis ms
@@ -92,11 +93,10 @@ struct run {
     uv_prepare_t prepare;
     uv_check_t check;
     uv_timer_t timer;
-    bool ended_told, pumping;
+    bool pumping;
     void (*ended)(void *arg);
-    void *ended_arg;
     void (*closed)(void *arg);
-    void *closed_arg;
+    void *ended_arg, *closed_arg;
     struct args args; // of the call being put together
 };
 
@@ -113,6 +113,7 @@ struct attempt *run_find(struct run *r, const struct wqueue *q, struct span id);
 
 // intake.c: from the queue to an admitted attempt
 void intake_claim(struct wqueue *q, struct pool *p, size_t want); // p may be NULL with want 0
+bool intake_may_fetch(const struct wqueue *q);                    // the next large payload fits
 void intake_send(struct wqueue *q); // fetches, admissions, rejections and repeats that are due
 
 // call.c: from an admitted attempt to its end
@@ -135,7 +136,6 @@ void result_rest(const char *status, enum failure f, const char *message, const 
                  int64_t now, struct strbuf *ret); // after the id, of a job that never ran
 
 // wait.c: the blocking wait
-void wait_open(struct wqueue *q);
 void wait_for_work(struct wqueue *q);
 
 // beat.c: what is done by the clock
