@@ -51,6 +51,12 @@ def test_help_names_every_verb_and_a_wrong_one_is_refused(bare):
     assert "no verb psuh" in run.err
     run(bare, "push", "--modle", "x", "hi", code=USAGE)
     assert run(bare, "--version").startswith("penstock ")
+    for words in ([], ["--nope"], ["--redis-url", "redis://127.0.0.1"], ["--", "push"]):
+        run(bare, *words, code=USAGE)
+    assert "no verb is named" in run.err
+    for verb in ("stats", "workers", "check", "top", "tail", "export"):
+        run(bare, verb, "strayed", code=USAGE)
+        assert '"strayed"' in run.err and f"penstock {verb} --help" in run.err
 
 
 def test_push_prints_ids_and_the_jobs_are_in_redis_in_order(bare):

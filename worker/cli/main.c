@@ -209,6 +209,12 @@ static int run(struct cli *c, int argc, char **argv)
     if (!flags || !c->argv)
         return cli_fail(c, EXIT_USAGE, "out of memory");
     int code = sort_words(c, argc, argv, flags, &flag_count);
+    if (!code && !c->verb)
+        code = cli_fail(c, EXIT_USAGE, "no verb is named; penstock --help lists them");
+    if (!code && c->argc && !c->verb->args[0])
+        code =
+            cli_fail(c, EXIT_USAGE, "no argument wanted, but there is \"%s\"; penstock %s --help",
+                     c->argv[0], c->verb->name);
     if (!code)
         code = load_settings(c, flag_count, flags);
     if (!code)
