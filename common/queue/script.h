@@ -16,7 +16,7 @@
     XX(REJECT,     reject)     \
     XX(SETTLE,     settle)     \
     XX(RENEW,      renew)      \
-    XX(TICK,       tick)       \
+    XX(TICK, tick) XX(PEEK, peek) \
     XX(DEAD_RETRY, dead_retry) \
     XX(DEAD_DROP,  dead_drop)  \
     XX(UNPARK, unpark) XX(POOL_STEP, pool_step) \

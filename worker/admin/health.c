@@ -43,6 +43,7 @@ int health_ready(const struct admin *a, struct strbuf *b)
     const char *why = ready                   ? ""
                       : v.mode != RUN_WORKING ? "it is draining"
                       : v.last_answer_ms == 0 ? "Redis has never answered"
+                      : v.redis_up            ? "Redis does not answer"
                                               : "no connection to Redis";
     say(b, ready ? "ready" : "not ready", why, &v);
     return ready ? 200 : 503;

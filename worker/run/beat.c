@@ -10,7 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RENEW_MAX = 100, CANCELLED_KEPT_MS = 7 * 24 * 3600 * 1000 };
+enum {
+    RENEW_MAX = 100,
+    MORE_CANCELS_MS = 20,
+    LEAVE_MS = 1000,
+    CANCELLED_KEPT_MS = 7 * 24 * 3600 * 1000
+};
 
 static void cancel_running(struct wqueue *q, const struct reply *reply)
 {
@@ -42,7 +47,8 @@ static void on_tick(int err, const struct reply *reply, void *arg)
     q->depth_known = true;
     q->run->stats.recovered += (uint64_t)MAX(recovered, 0);
     q->paused = reply_int_or(reply_at(reply, 6), 0) == 1;
-    q->cancel_pending = reply_int_or(reply_at(reply, 9), 0) == 1;
+    int64_t cancels = reply_int_or(reply_at(reply, 9), 0);
+    q->cancel_pending = (cancels & 1) != 0;
     if (recovered > 0)
         log_event(LOG_WARN, "leases_recovered", log_str("queue", q->name),
                   log_int("count", recovered),
@@ -50,6 +56,8 @@ static void on_tick(int err, const struct reply *reply, void *arg)
     bool too_many = q->run->conf->max_dead > 0 && q->dead > q->run->conf->max_dead;
     if (recovered >= RENEW_MAX || too_many)
         q->tick_at_ms = 0; // there may be more
+    else if (cancels & 2)
+        q->tick_at_ms = clock_mono_ms() + MORE_CANCELS_MS;
     if (q->paused)
         q->hot = false;
     else if (waiting > 0 || (q->next_due_ms >= 0 && q->next_due_ms <= run_now(q->run)))
@@ -242,13 +250,26 @@ void beat_worker(struct run *r)
     send_plain(r, ARRAY_LEN(sweep), sweep);
 }
 
+static void on_left(int err, const struct reply *reply, void *arg)
+{
+    (void)err, (void)reply; // if it has not been heard, its sign of life runs out
+    struct run *r = arg;
+    r->left = true;
+    pump(r);
+}
+
 void beat_leave(struct run *r)
 {
+    r->leaving = true;
+    r->leave_until_ms = clock_mono_ms() + LEAVE_MS;
+    r->beat_at_ms = UINT64_MAX; // no sign of life after this
     char workers[KEY_BYTES_MAX], key[KEY_BYTES_MAX];
     key_workers(r->conf->prefix, workers, sizeof workers);
     key_worker(r->conf->prefix, r->worker, key, sizeof key);
     const char *zrem[] = {"ZREM", workers, r->worker};
     const char *del[] = {"DEL", key};
+    size_t lens[] = {3, strlen(key)};
     send_plain(r, ARRAY_LEN(zrem), zrem);
-    send_plain(r, ARRAY_LEN(del), del);
+    if (rlink_call(r->link, ARRAY_LEN(del), del, lens, 0, on_left, r))
+        r->left = true;
 }

@@ -15,11 +15,10 @@ struct run;
 struct wqueue;
 
 enum {
-    GATE_FRESH_MS = 250,       // how long the knowledge that a pool is open is good for
-    GATE_LOOK_MS = 1000,       // a shut pool is looked at again so often: it may open sooner
-    PARKED_MAX = 4096,         // jobs of a pool that are remembered as waiting for it
-    DELAYED_WHEN_SHUT = 10000, // with this many waiting, no more are parked
-    PROBE_HOLD_MS = 120000,    // a trying call may take this long before another may try
+    GATE_FRESH_MS = 250,    // how long the knowledge that a pool is open is good for
+    GATE_LOOK_MS = 1000,    // a shut pool is looked at again so often: it may open sooner
+    PARKED_MAX = 10000,     // jobs of a pool that a worker puts aside to let others pass
+    PROBE_HOLD_MS = 120000, // a trying call may take this long before another may try
 };
 
 struct pool {

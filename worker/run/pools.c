@@ -126,6 +126,37 @@ size_t pools_of_queue(struct wqueue *q, uint64_t now_ms, struct pool_class *ret[
     return count;
 }
 
+static void on_peeked(int err, const struct reply *reply, void *arg)
+{
+    struct wqueue *q = arg;
+    struct run *r = q->run;
+    uint64_t now_ms = clock_mono_ms();
+    run_answered(q, SCRIPT_PEEK, err, reply);
+    for (size_t i = 1; !err && i < reply_count(reply); i++) {
+        struct span model = {0};
+        struct pool_class *seen[CLASSES_OF_QUEUE];
+        reply_str(reply_at(reply, i), &model);
+        struct pool_class *c = find(r, model.len ? model : span_of(r->conf->model));
+        size_t known = pools_of_queue(q, now_ms, seen);
+        bool is_new = c != NULL;
+        for (size_t k = 0; k < known; k++)
+            is_new = is_new && seen[k] != c;
+        if (is_new)
+            pools_note(q, c, now_ms);
+    }
+    pump(r);
+}
+
+void pools_peek(struct wqueue *q, uint64_t now_ms)
+{
+    if (now_ms < q->peek_at_ms)
+        return;
+    q->peek_at_ms = now_ms + GATE_LOOK_MS;
+    args_clear(&q->run->args);
+    int unsent = script_call(q->run->link, SCRIPT_PEEK, q->stem, &q->run->args, on_peeked, q);
+    (void)unsent; // in a second
+}
+
 static bool is_open(const struct pool *p, uint64_t now_ms)
 {
     return !gate_is_shut(p, now_ms) || gate_may_try(p);

@@ -24,6 +24,10 @@ struct pool_class *pools_class(struct run *r, const struct job *job); // NULL wi
 size_t pools_of_queue(struct wqueue *q, uint64_t now_ms, struct pool_class *ret[CLASSES_OF_QUEUE]);
 void pools_note(struct wqueue *q, struct pool_class *c, uint64_t now_ms); // a job of it was seen
 
+// pools_peek asks Redis once a second which models wait in a queue all of whose known pools are
+// shut, so that those of other pools pass; they count as seen.
+void pools_peek(struct wqueue *q, uint64_t now_ms);
+
 bool pools_all_shut(const struct pool_class *c, uint64_t now_ms);
 // pools_best gives the pool whose turn a job of this class is: the one with the earliest start to
 // be had, else the one that can be asked or opens first.

@@ -19,14 +19,16 @@ static bool has_room_to_claim(const struct wqueue *q, size_t room, uint64_t now_
 static size_t starts_allowed(struct wqueue *q, size_t room, uint64_t now_ms, struct pool **ret_pool)
 {
     size_t most = 0;
-    bool shut = false;
+    bool all_shut = true, crowded = false;
     struct pool_class *classes[CLASSES_OF_QUEUE];
     size_t count = pools_of_queue(q, now_ms, classes);
     for (size_t i = 0; i < count; i++) {
         struct pool_class *c = classes[i];
-        shut |= pools_all_shut(c, now_ms);
+        bool shut = pools_all_shut(c, now_ms);
+        all_shut = all_shut && shut;
         for (size_t k = 0; k < c->count; k++) {
             struct pool *p = c->pools[k];
+            crowded |= shut && p->parked.count >= PARKED_MAX;
             bool open = !gate_is_shut(p, now_ms) || gate_may_try(p);
             size_t left = open ? permit_free(&p->permits, now_ms) : 0;
             if (left > most && permit_claim_at(&p->permits, now_ms) <= now_ms) {
@@ -36,7 +38,9 @@ static size_t starts_allowed(struct wqueue *q, size_t room, uint64_t now_ms, str
         }
         pools_ask(c, room, now_ms);
     }
-    return shut && q->delayed > DELAYED_WHEN_SHUT ? 0 : most;
+    if (all_shut)
+        pools_peek(q, now_ms);
+    return crowded ? 0 : most;
 }
 
 static bool is_claimable(const struct wqueue *q)
@@ -162,6 +166,8 @@ static void arm(struct run *r, uint64_t now_ms)
     uint64_t at = r->ready ? r->beat_at_ms : UINT64_MAX;
     if (r->mode == RUN_DRAINING)
         at = earlier(at, r->drain_until_ms);
+    if (r->leaving)
+        at = earlier(at, r->leave_until_ms);
     for (size_t i = 0; i < r->queue_count && r->ready; i++)
         at = earlier(at, queue_wakes(&r->queues[i], now_ms));
     list_each(&r->pools, k)

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUEUES_MAX = 1000, START_GRACE_MS = 3000 };
+// SILENT_MS: each queue asks Redis something every second, so this long a silence is no idleness.
+enum { QUEUES_MAX = 1000, START_GRACE_MS = 3000, SILENT_MS = 2500 };
 
 int64_t run_now(const struct run *r)
 {
@@ -407,10 +408,12 @@ void run_check_drain(struct run *r, uint64_t now_ms)
     bool gave_up = r->mode == RUN_HANDING_BACK && now_ms >= r->drain_until_ms;
     if (!holds_nothing(r) && !gave_up)
         return;
-    if (gave_up)
+    if (gave_up && !r->leaving)
         log_event(LOG_WARN, "left_behind", log_int("count", (int64_t)run_in_flight(r)), LOG_END);
-    if (r->ready)
+    if (r->ready && !r->leaving)
         beat_leave(r);
+    if (r->ready && !r->left && now_ms < r->leave_until_ms)
+        return;
     r->mode = RUN_ENDED;
     r->ended(r->ended_arg);
 }
@@ -493,5 +496,6 @@ size_t run_in_flight(const struct run *r)
 
 bool run_is_ready(const struct run *r)
 {
-    return r->ready && r->mode == RUN_WORKING;
+    uint64_t heard_ms = rlink_last_answer_ms(r->link);
+    return r->ready && r->mode == RUN_WORKING && clock_mono_ms() - heard_ms < SILENT_MS;
 }

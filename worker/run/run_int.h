@@ -48,7 +48,7 @@ struct wqueue {
     unsigned refused_moves; // BIT of each script that Redis refuses, as the log has told
     struct rlink *waiter;   // its own connection: a blocking wait holds one up
     struct pool_class *classes[CLASSES_OF_QUEUE]; // of the models seen, latest first
-    uint64_t class_seen_ms[CLASSES_OF_QUEUE];
+    uint64_t class_seen_ms[CLASSES_OF_QUEUE], peek_at_ms;
     struct list to_repeat; // struct claim: sent, the answer never came
     struct list to_fetch, to_admit, to_reject, to_settle; // struct attempt.todo
 };
@@ -87,13 +87,13 @@ struct run {
     size_t claimed_bytes, memory_bytes; // payloads of all attempts; of those that are here
     double pass; // of the queue served last: one that wakes up starts from here
     enum run_mode mode;
-    uint64_t drain_until_ms, beat_at_ms;
+    uint64_t drain_until_ms, leave_until_ms, beat_at_ms;
     int64_t began; // Redis ms
     struct stats stats;
     uv_prepare_t prepare;
     uv_check_t check;
     uv_timer_t timer;
-    bool pumping;
+    bool pumping, leaving, left; // leaving: it signs off; left: Redis has heard it
     void (*ended)(void *arg);
     void (*closed)(void *arg);
     void *ended_arg, *closed_arg;

@@ -114,6 +114,14 @@ struct settle_batch {
     struct attempt *at[SETTLE_MAX];
 };
 
+// comes_back: the queue is looked at when the job is due, without waiting for the next tick.
+static void comes_back(struct wqueue *q, int64_t due_in_ms)
+{
+    int64_t due_ms = run_now(q->run) + due_in_ms;
+    if (q->next_due_ms < 0 || due_ms < q->next_due_ms)
+        q->next_due_ms = due_ms;
+}
+
 static void settled(struct attempt *a, struct span word)
 {
     char trace[TRACE_ID_LEN + 1];
@@ -125,6 +133,8 @@ static void settled(struct attempt *a, struct span word)
         stats_settled(a);
         if (strcmp(a->end.why, "parked") == 0)
             gate_parked(a);
+        if (strcmp(a->end.verb, "later") == 0)
+            comes_back(a->queue, a->end.due_in_ms);
     }
     attempt_go(a, ATTEMPT_GONE);
 }

@@ -10,7 +10,8 @@
   ARGV[7] max dead        so many dead jobs are kept, the oldest go; 0 or absent = no limit
 
   Returns {now, next due or -1, waiting, delayed, active, dead, paused 0/1, recovered, buried,
-  delayed jobs to cancel 0/1, id...}: the ids in flight that are to be cancelled.
+  what is to be cancelled besides (1 = delayed jobs, 2 = more than one call looks at), id...}: the ids
+  in flight that are to be cancelled.
   Keeps:  a recovered job is due now; a recovered payload is next in `jobs`, where it came from, and
           of several the one that was taken first is next.
           A job that has lost its place in active, delayed or dead (keys deleted by hand, or half a
@@ -177,12 +178,14 @@ end
 if ARGV[1] == '1' then recover() end
 sweep()
 cap_dead(tonumber(ARGV[7] or '0'))
-if call('SCARD', cancel) > 0 then
+local cancels = call('SCARD', cancel)
+if cancels > 0 then
   for _, id in ipairs(call('SRANDMEMBER', cancel, 100)) do cancel_one(id) end
 end
 pay()
 write_counts()
 local out = {now, next_due(), call('LLEN', jobs), call('ZCARD', delayed), call('ZCARD', active),
-             call('ZCARD', dead), call('EXISTS', stem .. 'paused'), recovered, buried, pending}
+             call('ZCARD', dead), call('EXISTS', stem .. 'paused'), recovered, buried,
+             pending + (cancels > 100 and 2 or 0)}
 for i = 1, #running do out[10 + i] = running[i] end
 return out
