@@ -4,6 +4,7 @@
 #include "common/base/utf8.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,4 +166,15 @@ void strbuf_add_json_str(struct strbuf *b, const char *s)
         strbuf_add_json(b, s, strlen(s));
     else
         strbuf_add_str(b, "null");
+}
+
+double span_num(struct span s, double otherwise)
+{
+    char text[64], *end;
+    if (!s.at || s.len == 0 || s.len >= sizeof text)
+        return otherwise;
+    memcpy(text, s.at, s.len);
+    text[s.len] = '\0';
+    double n = strtod(text, &end);
+    return end != text && isfinite(n) ? n : otherwise;
 }

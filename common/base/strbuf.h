@@ -64,4 +64,7 @@ static inline bool span_is(struct span s, const char *text)
     return s.at && s.len == len && __builtin_memcmp(s.at, text, len) == 0;
 }
 
+// span_num reads a decimal number; otherwise where there is none, or one that is not finite.
+double span_num(struct span s, double otherwise);
+
 #endif

@@ -53,6 +53,15 @@ int64_t reply_int_or(const struct reply *r, int64_t otherwise)
     return reply_int(r, &n) ? n : otherwise;
 }
 
+double reply_num_or(const struct reply *r, double otherwise)
+{
+    struct span s;
+    int64_t n;
+    if (reply_str(r, &s))
+        return span_num(s, otherwise);
+    return reply_int(r, &n) ? (double)n : otherwise;
+}
+
 bool reply_str(const struct reply *r, struct span *ret)
 {
     if (!is_type(r, REDIS_REPLY_STRING) && !is_type(r, REDIS_REPLY_STATUS))

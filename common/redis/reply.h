@@ -13,6 +13,7 @@ struct reply;
 bool reply_is_null(const struct reply *r);           // nil, or no reply at all
 bool reply_int(const struct reply *r, int64_t *ret); // an integer, or a string of digits
 int64_t reply_int_or(const struct reply *r, int64_t otherwise);
+double reply_num_or(const struct reply *r, double otherwise); // an integer, or decimal text
 bool reply_str(const struct reply *r, struct span *ret);      // a string or a status
 const char *reply_text(const struct reply *r);                // words of a status or error; "" else
 bool reply_is_error(const struct reply *r, const char *code); // starts with that code ("NOSCRIPT")

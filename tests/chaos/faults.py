@@ -89,24 +89,24 @@ def roll(stage, dice, later):
 
 # ------------------------------------------------------------------------------------ links
 
-@fault
-def cut(stage, dice, later):
-    """the link of a worker is cut, shortly or past its lease"""
+def pause_link(stage, dice, state, later):
     member = someone(stage, dice)
     if not member:
         return None
-    return pause_member(stage, member, "cut", how_long(stage, dice), lambda: member.link.set("cut"),
+    return pause_member(stage, member, state, how_long(stage, dice), lambda: member.link.set(state),
                         lambda: member.link.set("pass"), later)
+
+
+@fault
+def cut(stage, dice, later):
+    """the link of a worker is cut, shortly or past its lease"""
+    return pause_link(stage, dice, "cut", later)
 
 
 @fault
 def hang(stage, dice, later):
     """bytes between a worker and Redis are held up, shortly or past its lease, then delivered"""
-    member = someone(stage, dice)
-    if not member:
-        return None
-    return pause_member(stage, member, "hang", how_long(stage, dice), lambda: member.link.set("hang"),
-                        lambda: member.link.set("pass"), later)
+    return pause_link(stage, dice, "hang", later)
 
 
 @fault

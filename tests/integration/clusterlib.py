@@ -9,7 +9,6 @@ It is put together by ADDSLOTS and MEET; a failover takes about two seconds (nod
 """
 import shutil
 import socket
-import subprocess
 import tempfile
 import time
 
@@ -17,6 +16,7 @@ import redis
 from redis.cluster import ClusterNode, RedisCluster
 from redis.crc import key_slot
 
+from fleet import Server
 from simlib import wait_until
 
 SLOTS = 16384
@@ -37,7 +37,7 @@ def slot_of(key):
     return key_slot(key.encode())
 
 
-class Node:
+class Node(Server):
     def __init__(self, dir_, port, bus, tls_port, args):
         self.dir, self.port, self.bus, self.tls_port = dir_, port, bus, tls_port
         self.args = [*args, "--tls-port", str(tls_port), "--tls-cluster", "yes"] if tls_port else args
@@ -45,30 +45,18 @@ class Node:
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(
+        self.launch(
             ["redis-server", "--port", str(self.port), "--cluster-enabled", "yes", "--cluster-port",
              str(self.bus), "--cluster-config-file", f"nodes-{self.port}.conf",
              "--cluster-node-timeout", "1000", "--bind", "127.0.0.1", "--save", "",
              "--repl-diskless-sync-delay", "0", "--dir", self.dir, *self.args],
-            stdout=subprocess.DEVNULL)
-        self.client = redis.Redis(port=self.port, decode_responses=True)
-        wait_until(self.answers, 10, "a cluster node")
-
-    def answers(self):
-        try:
-            return self.client.ping()
-        except redis.RedisError:
-            return False
+            redis.Redis(port=self.port, decode_responses=True), "a cluster node")
 
     def id(self):
         return self.client.execute_command("CLUSTER", "MYID")
 
     def info(self):
         return self.client.execute_command("CLUSTER", "INFO")
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
 
     def address(self):
         return f"127.0.0.1:{self.port}"

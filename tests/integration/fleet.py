@@ -30,7 +30,26 @@ def documented_events():
     return set(re.findall(r"^\| `([a-z_]+)` \|", text, re.M))
 
 
-class Redis:
+class Server:
+    """A redis-server's process, and `client` that speaks to it."""
+
+    def launch(self, argv, client, what="redis-server", **popen):
+        self.process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, **popen)
+        self.client = client
+        wait_until(self.answers, 10, what)
+
+    def answers(self):
+        try:
+            return self.client.ping()
+        except redis.RedisError:
+            return False
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Redis(Server):
     """A redis-server of the test's own, on a unix socket."""
     popen = {}  # how a kind of it is started otherwise
 
@@ -42,25 +61,13 @@ class Redis:
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
-             "--dir", self.dir, *self.args], stdout=subprocess.DEVNULL, **self.popen)
-        self.client = redis.Redis(unix_socket_path=self.socket, decode_responses=True)
-        wait_until(self._answers, 10, "redis-server")
+        self.launch(["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
+                     "--dir", self.dir, *self.args],
+                    redis.Redis(unix_socket_path=self.socket, decode_responses=True), **self.popen)
 
     @property
     def url(self):
         return f"unix://{self.socket}"
-
-    def _answers(self):
-        try:
-            return self.client.ping()
-        except redis.RedisError:
-            return False
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
 
     def stop(self):
         if self.process.poll() is None:

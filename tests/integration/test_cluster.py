@@ -108,12 +108,17 @@ def test_an_idle_worker_is_woken_by_a_push_to_any_node(fleet):
     assert worker.drain() == 0
 
 
+def a_way_elsewhere(fleet, queue):
+    """The queue's slot, the node that holds it and another one."""
+    slot = slot_of(fleet.key("jobs", queue))
+    source = fleet.redis.owner_of_slot(slot)
+    return slot, source, next(n for n in fleet.redis.nodes if n is not source)
+
+
 def test_a_queue_moves_to_another_node_while_it_is_busy(fleet):
     """Resharding: half of the keys here, half there, and the worker at it all the time."""
     queue, cluster = fleet.queues[0], fleet.redis
-    slot = slot_of(fleet.key("jobs", queue))
-    source = cluster.owner_of_slot(slot)
-    target = next(n for n in cluster.nodes if n is not source)
+    slot, source, target = a_way_elsewhere(fleet, queue)
     worker = fleet.worker(concurrency=8)
     fleet.push(*jobs("move", 300), queue=queue)
     wait_until(lambda: fleet.done(queue, names("move", 300)) >= 20, 30, "some results")
@@ -136,9 +141,7 @@ def test_a_queue_moves_to_another_node_while_it_is_busy(fleet):
 
 def test_an_empty_queue_that_moves_is_followed_by_the_idle_worker(fleet):
     queue, cluster = fleet.queues[1], fleet.redis
-    slot = slot_of(fleet.key("jobs", queue))
-    source = cluster.owner_of_slot(slot)
-    target = next(n for n in cluster.nodes if n is not source)
+    slot, source, target = a_way_elsewhere(fleet, queue)
     worker = fleet.worker(concurrency=4)
     cluster.move_slot(slot, target)
     fleet.push({"id": "followed", "prompt": "followed"}, queue=queue)

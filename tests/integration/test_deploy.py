@@ -27,11 +27,8 @@ class Guarded(fleet_of.Redis):
     def start(self):
         # redis-server takes the file first, then the flags that Redis.start() puts before it.
         self.args, conf = self.args[1:], self.args[0]
-        self.process = subprocess.Popen(
-            ["redis-server", conf, "--port", "0", "--unixsocket", self.socket, "--dir", self.dir, *self.args],
-            stdout=subprocess.DEVNULL)
-        self.client = self.as_user("operator")
-        fleet_of.wait_until(self._answers, 10, "redis-server")
+        self.launch(["redis-server", conf, "--port", "0", "--unixsocket", self.socket, "--dir", self.dir,
+                     *self.args], self.as_user("operator"))
 
     def as_user(self, name):
         return redis_py.Redis(unix_socket_path=self.socket, username=name, password=f"pw-{name}",

@@ -1,7 +1,6 @@
 """A worker under Sentinel: it follows the master, whoever that is, and no other."""
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 
@@ -9,30 +8,18 @@ import pytest
 import redis
 
 from clusterlib import free_ports
-from fleet import Fleet
+from fleet import Fleet, Server
 from simlib import Sim, wait_until
 
 
-class Node:
+class Node(Server):
     def __init__(self, dir_, port, *args):
         self.port, self.argv = port, ["redis-server", *args, "--port", str(port), "--bind", "127.0.0.1",
                                       "--dir", dir_]
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(self.argv, stdout=subprocess.DEVNULL)
-        self.client = redis.Redis(port=self.port, decode_responses=True)
-        wait_until(self.answers, 10, "a redis-server")
-
-    def answers(self):
-        try:
-            return self.client.ping()
-        except redis.RedisError:
-            return False
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
+        self.launch(self.argv, redis.Redis(port=self.port, decode_responses=True))
 
 
 class Watched:

@@ -34,14 +34,6 @@ const char *kind_name(enum kind k)
 
 // ------------------------------------------------------------------------------------ reading
 
-static double number(struct span s)
-{
-    char text[64];
-    snprintf(text, sizeof text, "%.*s", (int)s.len, s.at ? s.at : "");
-    double n = strtod(text, NULL);
-    return isfinite(n) ? n : 0;
-}
-
 static void copy(char *to, size_t room, struct span s)
 {
     snprintf(to, room, "%.*s", (int)s.len, s.at ? s.at : "");
@@ -62,7 +54,7 @@ static void take_count(double *counts, struct span f, struct span v)
 {
     for (int c = 0; c < COUNTERS; c++)
         if (span_is(f, counter_name((enum counter)c)))
-            counts[c] = number(v);
+            counts[c] = span_num(v, 0);
 }
 
 static void on_queue_field(void *to, struct span f, struct span v)
@@ -75,9 +67,9 @@ static void on_run_field(void *to, struct span f, struct span v)
     struct run_sample *r = to;
     take_count(r->counts, f, v);
     if (span_is(f, "created"))
-        r->created = (int64_t)number(v);
+        r->created = (int64_t)span_num(v, 0);
     else if (span_is(f, "updated"))
-        r->updated = (int64_t)number(v);
+        r->updated = (int64_t)span_num(v, 0);
 }
 
 static void on_worker_field(void *to, struct span f, struct span v)
@@ -88,9 +80,9 @@ static void on_worker_field(void *to, struct span f, struct span v)
     else if (span_is(f, "version"))
         copy(w->version, sizeof w->version, v);
     else if (span_is(f, "started"))
-        w->started = (int64_t)number(v);
+        w->started = (int64_t)span_num(v, 0);
     else if (span_is(f, "in_flight"))
-        w->in_flight = (int64_t)number(v);
+        w->in_flight = (int64_t)span_num(v, 0);
 }
 
 static bool level_field(struct pool_sample *p, struct span f, struct span v)
@@ -109,7 +101,7 @@ static bool level_field(struct pool_sample *p, struct span f, struct span v)
                      : span_is(rest, "override") ? &p->override[k]
                                                  : NULL;
         if (at)
-            *at = number(v);
+            *at = span_num(v, 0);
         return at != NULL;
     }
     return false;
@@ -132,7 +124,7 @@ static bool budget_field(struct pool_sample *p, struct span f, struct span v)
     };
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         if (span_is(f, all[i].name)) {
-            *(double *)((char *)p + all[i].offset) = number(v);
+            *(double *)((char *)p + all[i].offset) = span_num(v, 0);
             return true;
         }
     if (span_is(f, "budget_day"))
@@ -150,11 +142,11 @@ static void on_pool_field(void *to, struct span f, struct span v)
     if (level_field(p, f, v) || budget_field(p, f, v))
         return;
     if (span_is(f, "at"))
-        p->at = (int64_t)number(v);
+        p->at = (int64_t)span_num(v, 0);
     else if (span_is(f, "open_at"))
-        p->open_at = (int64_t)number(v);
+        p->open_at = (int64_t)span_num(v, 0);
     else if (span_is(f, "since"))
-        p->since = (int64_t)number(v);
+        p->since = (int64_t)span_num(v, 0);
     else if (span_is(f, "cause"))
         copy(p->cause, sizeof p->cause, v);
     else if (span_is(f, "why"))
@@ -162,9 +154,9 @@ static void on_pool_field(void *to, struct span f, struct span v)
     else if (span_is(f, "breaker"))
         p->breaker = span_is(v, "open");
     else if (span_is(f, "latency"))
-        p->latency_ms = number(v);
+        p->latency_ms = span_num(v, 0);
     else if (span_is(f, "output_mean"))
-        p->output_mean = number(v);
+        p->output_mean = span_num(v, 0);
 }
 
 static void read_queue(struct queue_sample *q, const struct reply *item, uint64_t now_ms)
@@ -190,7 +182,7 @@ static void read_workers(struct sample *s, const struct reply *item)
         reply_str(reply_at(one, 0), &id);
         reply_str(reply_at(one, 1), &seen);
         copy(w->id, sizeof w->id, id);
-        w->seen = (int64_t)number(seen);
+        w->seen = (int64_t)span_num(seen, 0);
         each_field(reply_at(one, 2), on_worker_field, w);
     }
 }

@@ -15,17 +15,6 @@ enum {
     PUSHES_MOST = 3,
 };
 
-static double number(const struct reply *r)
-{
-    struct span s;
-    char text[64];
-    if (!reply_str(r, &s) || s.len >= sizeof text)
-        return 0;
-    memcpy(text, s.at, s.len);
-    text[s.len] = '\0';
-    return strtod(text, NULL);
-}
-
 struct look {
     struct batch *of;
     int what;        // 0-2: a depth; 3: paused; 4: the run; 5: the pool
@@ -53,7 +42,7 @@ static void on_look(int err, const struct reply *reply, void *arg)
         b->retries = reply_int_or(reply_at(reply, 1), 0);
         b->tokens_in = reply_int_or(reply_at(reply, 2), 0);
         b->tokens_out = reply_int_or(reply_at(reply, 3), 0);
-        b->spent = (int64_t)llround(number(reply_at(reply, 4)) * 1e9);
+        b->spent = (int64_t)llround(reply_num_or(reply_at(reply, 4), 0) * 1e9);
         b->since_poll -= l.counted;
     }
 }

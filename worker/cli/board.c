@@ -41,17 +41,6 @@ static void meter_put(struct meter *m, double value, double seconds)
     m->samples += m->samples < 2;
 }
 
-static double number(const struct reply *r)
-{
-    struct span s;
-    char text[64];
-    if (!reply_str(r, &s) || s.len >= sizeof text)
-        return 0;
-    memcpy(text, s.at, s.len);
-    text[s.len] = '\0';
-    return strtod(text, NULL);
-}
-
 // --- names -----------------------------------------------------------------------------------
 
 static void add_queue(struct board *b, struct span name)
@@ -199,10 +188,10 @@ static void take_counts(struct board *b, struct board_queue *q, const struct rep
 {
     double ended = 0;
     for (size_t i = 0; i < 4; i++)
-        ended += number(reply_at(reply, i));
+        ended += reply_num_or(reply_at(reply, i), 0);
     meter_put(&q->finished, ended, b->seconds);
-    meter_put(&q->failed, number(reply_at(reply, 1)), b->seconds);
-    meter_put(&q->throttles, number(reply_at(reply, 4)), b->seconds);
+    meter_put(&q->failed, reply_num_or(reply_at(reply, 1), 0), b->seconds);
+    meter_put(&q->throttles, reply_num_or(reply_at(reply, 4), 0), b->seconds);
 }
 
 static void take_pool(struct board *b, struct board_pool *p, const struct reply *reply)
@@ -216,13 +205,13 @@ static void take_pool(struct board *b, struct board_pool *p, const struct reply 
 
 static void take_run(struct board *b, struct board_run *r, const struct reply *reply)
 {
-    double lost = number(reply_at(reply, 2)) + number(reply_at(reply, 3));
-    meter_put(&r->succeeded, number(reply_at(reply, 0)), b->seconds);
-    meter_put(&r->failed, number(reply_at(reply, 1)) + lost, b->seconds);
-    meter_put(&r->throttles, number(reply_at(reply, 4)), b->seconds);
+    double lost = reply_num_or(reply_at(reply, 2), 0) + reply_num_or(reply_at(reply, 3), 0);
+    meter_put(&r->succeeded, reply_num_or(reply_at(reply, 0), 0), b->seconds);
+    meter_put(&r->failed, reply_num_or(reply_at(reply, 1), 0) + lost, b->seconds);
+    meter_put(&r->throttles, reply_num_or(reply_at(reply, 4), 0), b->seconds);
     r->tokens_in = reply_int_or(reply_at(reply, 5), 0);
     r->tokens_out = reply_int_or(reply_at(reply, 6), 0);
-    r->cost_usd = number(reply_at(reply, 7));
+    r->cost_usd = reply_num_or(reply_at(reply, 7), 0);
     r->updated = reply_int_or(reply_at(reply, 8), 0);
 }
 

@@ -8,16 +8,6 @@
 
 const char *const quota_names[QUOTA_KINDS] = {"requests", "input", "output"};
 
-static double number(struct span s)
-{
-    char text[64];
-    if (s.len >= sizeof text)
-        return 0;
-    memcpy(text, s.at, s.len);
-    text[s.len] = '\0';
-    return strtod(text, NULL);
-}
-
 static void copy(char *ret, size_t room, struct span s)
 {
     snprintf(ret, room, "%.*s", (int)s.len, s.at);
@@ -32,26 +22,26 @@ static void read_kind(struct quota *q, struct span name, struct span value)
             continue;
         struct span rest = {name.at + len + 1, name.len - len - 1};
         if (span_is(rest, "limit"))
-            q->limit[k] = number(value);
+            q->limit[k] = span_num(value, 0);
         else if (span_is(rest, "left"))
-            q->left[k] = number(value);
+            q->left[k] = span_num(value, 0);
         else if (span_is(rest, "capacity"))
-            q->capacity[k] = number(value);
+            q->capacity[k] = span_num(value, 0);
         else if (span_is(rest, "cost"))
-            q->cost[k] = number(value);
+            q->cost[k] = span_num(value, 0);
         else if (span_is(rest, "override"))
-            q->override[k] = number(value);
+            q->override[k] = span_num(value, 0);
         else if (span_is(rest, "drain"))
-            q->drain[k] = number(value);
+            q->drain[k] = span_num(value, 0);
     }
 }
 
 static void read_field(struct quota *q, struct span name, struct span value)
 {
     if (span_is(name, "open_at"))
-        q->open_at = (int64_t)number(value);
+        q->open_at = (int64_t)span_num(value, 0);
     else if (span_is(name, "since"))
-        q->since = (int64_t)number(value);
+        q->since = (int64_t)span_num(value, 0);
     else if (span_is(name, "cause"))
         copy(q->cause, sizeof q->cause, value);
     else if (span_is(name, "why"))
@@ -59,13 +49,13 @@ static void read_field(struct quota *q, struct span name, struct span value)
     else if (span_is(name, "breaker"))
         copy(q->breaker, sizeof q->breaker, value);
     else if (span_is(name, "output_mean"))
-        q->output_mean = number(value);
+        q->output_mean = span_num(value, 0);
     else if (span_is(name, "pace"))
-        q->pace = number(value);
+        q->pace = span_num(value, 0);
     else if (span_is(name, "accepted"))
-        q->accepted = number(value);
+        q->accepted = span_num(value, 0);
     else if (span_is(name, "refused"))
-        q->refused = number(value);
+        q->refused = span_num(value, 0);
     else
         read_kind(q, name, value);
 }

@@ -86,17 +86,6 @@ void permit_args(struct permits *p, struct args *args, int64_t want, struct cost
     p->report_at_ms = 0;
 }
 
-static double reply_num(const struct reply *reply, size_t at, double otherwise)
-{
-    struct span s;
-    char text[40];
-    if (!reply_str(reply_at(reply, at), &s) || s.len >= sizeof text)
-        return (double)reply_int_or(reply_at(reply, at), (int64_t)otherwise);
-    memcpy(text, s.at, s.len);
-    text[s.len] = '\0';
-    return strtod(text, NULL);
-}
-
 static void put(struct permits *p, struct grant g)
 {
     if (p->count == GRANTS_MAX)
@@ -111,11 +100,11 @@ void permit_hear(struct permits *p, const struct reply *reply, int64_t granted, 
     double marks[3];
     int64_t marked = reply_int_or(reply_at(reply, 0), 0);
     for (size_t i = 0; i < 3; i++)
-        marks[i] = reply_num(reply, 5 + i, 0);
+        marks[i] = reply_num_or(reply_at(reply, 5 + i), 0);
     memcpy(p->marks, marks, sizeof marks);
     p->marked = marked;
-    p->out_mean = reply_num(reply, 8, -1);
-    p->in_per_byte = reply_num(reply, 9, -1) / 1e6;
+    p->out_mean = reply_num_or(reply_at(reply, 8), -1);
+    p->in_per_byte = reply_num_or(reply_at(reply, 9), -1) / 1e6;
     p->ask_at_ms = now_ms + (uint64_t)reply_int_or(reply_at(reply, 10), 0);
     p->limit_input = (double)reply_int_or(reply_at(reply, 11), 0);
     p->limit_output = (double)reply_int_or(reply_at(reply, 12), 0);
