@@ -39,11 +39,13 @@ class Row:
         self.peak = more.pop("peak", None)       # × the rate, in any second (after an outage)
         self.warm = more.pop("warm", False)      # a run before, on the same Redis
         self.reset = more.pop("reset", False)
+        self.beside = more.pop("beside", None)   # printed with that row
         self.give_up = more.pop("give_up", False)
         self.end_after = more.pop("end_after", 3)  # × T_adm, then the run is cut
-        self.keys = more.pop("keys", None)
+        self.keys = more.pop("keys", None)       # names of keys, each with the whole limit
+        self.paused = more.pop("paused", None)   # a model whose pool an operator has shut
         self.shares = more.pop("shares", None)   # queue: weight
-        self.only_queue = more.pop("only_queue", None)
+        self.short_wait = more.pop("short_wait", None)  # small queues' p99 ÷ the big one's
         self.model_of = more.pop("model_of", None)
         self.count_until = more.pop("count_until", None)
         self.makespan = more.pop("makespan", False)
@@ -66,6 +68,11 @@ def weighted(n, queue="default", rnd=None):
     return ("big", "small", "tiny")[0 if n % 10 < 8 else n % 10 - 7], plain(n)[1]
 
 
+def few(n, queue="default", rnd=None):
+    """Two queues of 60 jobs beside a large one: what is not theirs is the large one's."""
+    return ("small" if n < 60 else "tiny" if n < 120 else "big"), plain(n)[1]
+
+
 def two_models(n, queue="default", rnd=None):
     job = plain(n)[1]
     if n % 2:
@@ -76,6 +83,10 @@ def two_models(n, queue="default", rnd=None):
 def rows():
     return [
         Row("cold", "requests bind, 1 s bucket, cold", 2600, {}, 1.04, 1),
+        Row("article", "the article's policy on the first row", 2600, {}, give_up=True, env=ARTICLE,
+            end_after=4, beside="cold"),
+        Row("full", "full jitter and retry-after on the first row", 2600, {}, give_up=True, env=FULL,
+            end_after=4, beside="cold"),
         Row("warm", "the same, a second run on the same Redis", 2600, {}, 1.02, 0, warm=True),
         Row("burst10", "requests bind, 10 s bucket", 3300, {"burst_s": 10}, 1.05, 1),
         Row("input", "input tokens bind, one queue of Chinese", 2000,
@@ -102,25 +113,24 @@ def rows():
             slow=True),
         Row("hidden", "a hidden 2 s bucket", 2600, {"burst_s": 60, "hidden_burst_s": 2}, 1.05, 10),
         Row("charged", "refused requests are charged", 2600, {"charge_refused": True}, 1.05, 5),
-        Row("overload", "529 at 70 % for 20 s", 3000, {"burst_s": 1}, 1.05, None, failed=50,
+        Row("overload", "529 at 70 % for 20 s, 1,200 a minute, 60 s bucket", 2400,
+            {"rpm": 1200, "burst_s": 60}, 1.05, None, failed=50,
             events=[(4000, "config", {"fail": {"529": 0.7}, "for_ms": 20000})]),
-        Row("keys", "two keys, 6,000 and 3,000", 3600, {}, 1.05, 1, keys={"a": 6000, "b": 3000}),
+        Row("keys", "two keys of 3,000 each", 2700, {"rpm": 3000}, 1.05, 1, keys=["a", "b"]),
         Row("many", "16 workers at once; killed at 8 s, back at 10 s", 2600, {}, 1.04, 2, workers=16,
             events=[(8000, "kill", None), (10000, "start", None)], peak=2.5, slack_s=1,
             env={"PENSTOCK_LEASE_MS": "4000"}),
         Row("weights", "weights 8:1:1, all backlogged", 2600, {}, 1.04, 2, make=weighted,
             queues="big:8,small:1,tiny:1", shares={"big": 8, "small": 1, "tiny": 1}),
-        Row("models", "two models in one queue, one shut for good", 3600,
-            {"group_by_model": True, "limit": "claude-haiku-4-5:rpm=1"}, 1.06, None,
-            make=two_models, only_queue="default", model_of="claude-sonnet-5"),
+        Row("few", "weights 8:1:1, 60 jobs in each of the small queues", 2600, {}, 1.04, 2, make=few,
+            queues="big:8,small:1,tiny:1", shares={"big": 8, "small": 1, "tiny": 1}, short_wait=0.25),
+        Row("models", "two models in one queue, one shut for good", 5000,
+            {"group_by_model": True}, 1.053, None, make=two_models, model_of="claude-sonnet-5",
+            paused="claude-haiku-4-5"),
         Row("free", "no limit, no headers", 6000,
             {"rpm": 0, "itpm": 0, "otpm": 0, "headers": "none", "latency": "20"}),
         Row("fast", "60,000 requests a minute, 1 s bucket", 21000,
             {"rpm": 60000, "latency": "lognormal:50:0.5:20:300"}, 1.05, 1),
-        Row("article", "the article's policy on the first row", 2600, {}, give_up=True, env=ARTICLE,
-            end_after=4),
-        Row("full", "full jitter and retry-after on the first row", 2600, {}, give_up=True, env=FULL,
-            end_after=4),
     ]
 
 
