@@ -293,3 +293,30 @@ def test_what_a_killed_worker_held_does_not_count_as_spent():
         done = fleet.results(ids(8), timeout_s=30).values()
         wait_until(lambda: float(fleet.pool()["budget_tokens_spent"]) == spent_tokens(done), 10,
                    "what was spent to be told")
+
+
+# ------------------------------------------------------------------------------------ backoff
+
+def due_after(fleet, prefix, count=6):
+    """How long after the push the failed jobs come back at the soonest, ms."""
+    before = int(fleet.r.time()[0] * 1000)
+    fleet.push(*jobs(count, prefix))
+    wait_until(lambda: all(fleet.job(i, "state") == "delayed" and fleet.job(i, "last_status") for i in
+                           ids(count, prefix)), 40, "failed jobs in delayed")
+    return min(int(fleet.job(i, "due")) for i in ids(count, prefix)) - before
+
+
+def test_what_failed_by_overload_waits_a_whole_step_of_the_backoff_whatever_the_jitter():
+    with Fleet(latency="constant:5") as fleet:
+        fleet.worker(concurrency=8, backoff_base_ms=20000, backoff_jitter="full")
+        for status in ("529", "503", "reset"):
+            step = {"status": int(status)} if status.isdigit() else {"raw": "HTTP/1.1 2", "then": "reset"}
+            fleet.sim.script({"match": {"contains": f"s{status}"}, "times": 6, **step})
+            assert due_after(fleet, f"s{status}", 2) >= 20000, status
+
+
+def test_another_failure_is_spread_over_the_step_by_full_jitter():
+    with Fleet(latency="constant:5") as fleet:
+        fleet.worker(concurrency=8, backoff_base_ms=60000, backoff_jitter="full")
+        fleet.sim.script({"match": {"contains": "broken"}, "times": 6, "status": 500})
+        assert due_after(fleet, "broken", 4) < 60000

@@ -27,9 +27,10 @@ bool gate_may_try(const struct pool *p)
     return p->trouble && p->permits.count > 0;
 }
 
+// learn_mean: what the jobs of this worker cost, for starts whose job is not known yet.
 static void learn_mean(struct pool *p, const struct cost *c)
 {
-    double part = p->mean.most > 0 ? 0.05 : 1;
+    double part = 1.0 / (double)(p->priced = MIN(p->priced + 1, (uint64_t)20));
     p->mean.input += part * (c->input - p->mean.input);
     p->mean.output += part * (c->output - p->mean.output);
     p->mean.most += part * (c->most - p->mean.most);
@@ -144,6 +145,8 @@ static void heard(struct pool *p, const struct reply *reply)
         p->trouble = p->try_unused = true;
     permit_hear(&p->permits, reply, granted, p->mean, now_ms);
     budget_heard(p, reply_int_or(reply_at(reply, 13), 0));
+    if (p->priced == 0 && p->permits.out_mean >= 0)
+        p->mean.output = p->permits.out_mean;
     if (granted == 0 && span_is(cause, "overload"))
         give_back(p, now_ms);
     if (wait > 0)

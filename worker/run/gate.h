@@ -29,6 +29,7 @@ struct pool {
     struct account *account; // whose quota it is; NULL = gone with a reload of the keys
     struct permits permits;
     struct cost mean;       // of this worker's jobs of this pool
+    uint64_t priced;        // how many of them it stands for
     uint64_t shut_until_ms; // monotonic
     uint64_t asked_at_ms;
     bool asking;        // a round with the ledger is under way

@@ -212,6 +212,7 @@ static void learn(struct wqueue *q, const struct reply *reply)
         log_event(LOG_ERROR, "queue_refused", log_str("queue", q->name),
                   log_str("why", "its keys are of a newer version of Penstock"), LOG_END);
     }
+    q->waiting_jobs = waiting;
     bool due = q->next_due_ms >= 0 && q->next_due_ms <= run_now(q->run);
     q->hot = false;
     if (waiting > 0 || due)

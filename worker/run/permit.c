@@ -15,6 +15,12 @@ size_t permit_free(const struct permits *p, uint64_t now_ms)
     return p->count > p->promised ? p->count - p->promised : 0;
 }
 
+size_t permit_ahead(const struct permits *p)
+{
+    double ends = p->gap_ms > 0 ? ASK_AHEAD_MS / p->gap_ms : 1;
+    return ends < 1 ? 1 : ends > CLAIM_ENOUGH ? CLAIM_ENOUGH : (size_t)ends;
+}
+
 uint64_t permit_first(const struct permits *p, uint64_t now_ms)
 {
     if (p->any_until_ms > now_ms)
@@ -194,6 +200,10 @@ void permit_answered(struct permits *p, struct attempt *a, const struct usage *u
     struct report *r = &p->report;
     double input = (double)(MAX(u->input, 0) + MAX(u->cache_creation, 0));
     double output = (double)MAX(u->output, 0);
+    uint64_t now_ms = clock_mono_ms();
+    if (p->answered_ms)
+        p->gap_ms += (p->gap_ms > 0 ? 0.1 : 1) * ((double)(now_ms - p->answered_ms) - p->gap_ms);
+    p->answered_ms = now_ms;
     note(p);
     r->ok++;
     r->ok_sent = MAX(r->ok_sent, a->started);

@@ -18,6 +18,8 @@ enum {
     REPORT_TIGHT_MS = 10, // others wait for it
     FAILED_AFTER_MS = 20, // the fleet should hear of broken calls soon
     CLAIM_ENOUGH = 4,
+    ASK_AHEAD_MS =
+        300, // starts for the slots that come free meanwhile are asked for along with one
     CLAIM_BEFORE_MS = 30,
 };
 
@@ -57,12 +59,15 @@ struct permits {
     double marks[3];        // as of the latest round, for calls that nobody counts
     int64_t marked;
     struct report report;
+    double gap_ms; // between this worker's answers, on the mean; 0 = none yet
+    uint64_t answered_ms;
     double out_mean, in_per_byte;     // as the ledger has them; < 0 = it has none yet
     double limit_input, limit_output; // tokens a minute; 0 = not known
     struct budget budget;
 };
 
-size_t permit_free(const struct permits *p, uint64_t now_ms);    // starts not promised to anyone
+size_t permit_free(const struct permits *p, uint64_t now_ms); // starts not promised to anyone
+size_t permit_ahead(const struct permits *p); // how many starts to ask for at the least
 uint64_t permit_first(const struct permits *p, uint64_t now_ms); // when; UINT64_MAX = none
 // permit_claim_at says when to claim jobs for them: once there are a few, or the first one's time
 // is near. Claiming for each as it is granted would cost Redis twice the commands.

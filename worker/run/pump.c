@@ -6,11 +6,16 @@
 
 #include <assert.h>
 
+static uint64_t claim_gather_ms(const struct wqueue *q)
+{
+    return MIN(run_gather_ms(q), (uint64_t)GATHER_FULL_MS);
+}
+
 static bool has_room_to_claim(const struct wqueue *q, size_t room, uint64_t now_ms)
 {
     size_t enough = (size_t)q->run->conf->concurrency / 4;
     enough = enough < 1 ? 1 : MIN(enough, (size_t)CLAIM_MAX / 2);
-    return room >= enough || (room > 0 && now_ms - q->claimed_at_ms >= GATHER_MS);
+    return room >= enough || (room > 0 && now_ms - q->claimed_at_ms >= claim_gather_ms(q));
 }
 
 // starts_allowed: how many jobs of this queue may be claimed, as far as its pools have granted
@@ -109,7 +114,7 @@ static void wait_idle(struct run *r)
 static void send_due(struct wqueue *q, uint64_t now_ms)
 {
     intake_send(q);
-    while (settle_is_due(q, now_ms) && now_ms >= q->send_at_ms) {
+    while (q->run->ready && settle_wakes(q) <= now_ms) {
         size_t before = q->to_settle.count;
         settle_send(q);
         if (q->to_settle.count >= before)
@@ -144,14 +149,13 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static uint64_t queue_wakes(const struct wqueue *q, uint64_t now_ms)
 {
     uint64_t at = earlier(q->ticking ? UINT64_MAX : q->tick_at_ms, q->renew_at_ms);
-    if (q->to_settle.count)
-        at = earlier(at, MAX(q->settled_at_ms + GATHER_MS, q->send_at_ms));
+    at = earlier(at, settle_wakes(q));
     if (q->to_repeat.count || q->to_admit.count || intake_may_fetch(q) || q->to_reject.count)
         at = earlier(at, q->send_at_ms);
     if (q->next_due_ms >= 0 && !q->paused && !q->hot)
         at = earlier(at, run_mono(q->run, q->next_due_ms));
     if (is_claimable(q) && run_room(q->run) > 0) {
-        uint64_t gather = q->claimed_at_ms + GATHER_MS;
+        uint64_t gather = q->claimed_at_ms + claim_gather_ms(q);
         if (gather > now_ms)
             at = earlier(at, gather);
         for (size_t i = 0; i < CLASSES_OF_QUEUE && q->classes[i]; i++)

@@ -56,6 +56,15 @@ size_t run_room(const struct run *r)
     return used < most ? most - used : 0;
 }
 
+// Longer with a backlog: most where it waits for the quota, for then nobody waits for us.
+uint64_t run_gather_ms(const struct wqueue *q)
+{
+    if (!q->hot || q->waiting_jobs == 0)
+        return GATHER_MS;
+    return run_room(q->run) > (size_t)q->run->conf->concurrency / 4 ? GATHER_PACED_MS
+                                                                    : GATHER_FULL_MS;
+}
+
 void queue_heat(struct wqueue *q)
 {
     if (q->hot || q->refused || q->paused)

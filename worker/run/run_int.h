@@ -10,6 +10,7 @@
 #include "worker/provider/provider.h"
 #include "worker/run/attempt.h"
 #include "worker/run/gate.h"
+#include "worker/run/intake.h"
 #include "worker/run/pools.h"
 #include "worker/run/run.h"
 
@@ -21,7 +22,9 @@ enum {
     SETTLE_MAX = 64,           // jobs a settlement carries
     BATCH_BYTES_MAX = 1 << 17, // and bytes, beyond its first job: twice as much is a millisecond
     LARGE_BYTES = 16 * 1024,   // a payload or result above this goes alone
-    GATHER_MS = 10,            // at a high rate, wait this long to fill a batch
+    GATHER_MS = 10,            // at a high rate, wait this long to fill a batch; with a backlog,
+    GATHER_FULL_MS = 25,       // where all slots are taken,
+    GATHER_PACED_MS = 60,      // and where the quota is waited for (run_gather_ms)
     TICK_MS = 1000,            // each queue's round of recovery, cancels and counts
     WAIT_S = 5,                // a blocking wait
     RETRY_SEND_MS = 200,       // Redis refused a call that must not be dropped: say it again then
@@ -38,27 +41,19 @@ struct wqueue {
     bool hot;             // there may be something to claim
     bool paused, refused; // by an operator; of a newer contract version
     size_t claims_out;    // claims under way
-    uint64_t claimed_at_ms, settled_at_ms, tick_at_ms, renew_at_ms, send_at_ms, wait_at_ms;
+    uint64_t claimed_at_ms, settled_at_ms, ended_at_ms;
+    uint64_t tick_at_ms, renew_at_ms, send_at_ms, wait_at_ms;
     int64_t next_due_ms; // Redis time; -1 = none
     double out_mean;     // tokens that its answers have, on the mean; 0 = none yet
     int64_t waiting_jobs, delayed, active, dead; // how many, at the last tick
-    bool depth_known;
     struct stats_queue stats;
-    bool ticking, cancel_pending, waiting;
+    bool ticking, cancel_pending, waiting, depth_known;
     unsigned refused_moves; // BIT of each script that Redis refuses, as the log has told
     struct rlink *waiter;   // its own connection: a blocking wait holds one up
     struct pool_class *classes[CLASSES_OF_QUEUE]; // of the models seen, latest first
     uint64_t class_seen_ms[CLASSES_OF_QUEUE], peek_at_ms;
     struct list to_repeat; // struct claim: sent, the answer never came
     struct list to_fetch, to_admit, to_reject, to_settle; // struct attempt.todo
-};
-
-struct claim {
-    struct list_link link; // in queue->to_repeat
-    struct wqueue *queue;
-    struct pool *pool; // whose grants are promised to it
-    size_t want;
-    char token[ULID_LEN + 1];
 };
 
 struct run {
@@ -80,8 +75,7 @@ struct run {
     struct backoff backoff;
     struct wqueue *queues;
     size_t queue_count;
-    struct list pools, classes, spare; // spare: attempts that are gone, for the next ones
-    struct list by_state[ATTEMPT_STATES];
+    struct list pools, classes, by_state[ATTEMPT_STATES], spare; // spare: attempts that are gone
     size_t reserved;                    // slots that claims under way have asked for
     size_t suspects, handles;           // handles: still to be closed
     size_t claimed_bytes, memory_bytes; // payloads of all attempts; of those that are here
@@ -108,13 +102,11 @@ void run_answered(struct wqueue *q, enum script s, int err, const struct reply *
 size_t run_room(const struct run *r);                     // calls that may be added
 uint64_t run_mono(const struct run *r, int64_t redis_ms); // a Redis time on the monotonic clock
 void run_check_drain(struct run *r, uint64_t now_ms);     // ends the run when nothing is held
-void queue_heat(struct wqueue *q);                        // there may be something to claim
+// run_gather_ms: how long to gather what goes to Redis in one call. Longer with a backlog: most
+// where it waits for the quota, for then nobody waits for us.
+uint64_t run_gather_ms(const struct wqueue *q);
+void queue_heat(struct wqueue *q); // there may be something to claim
 struct attempt *run_find(struct run *r, const struct wqueue *q, struct span id);
-
-// intake.c: from the queue to an admitted attempt
-void intake_claim(struct wqueue *q, struct pool *p, size_t want); // p may be NULL with want 0
-bool intake_may_fetch(const struct wqueue *q);                    // the next large payload fits
-void intake_send(struct wqueue *q); // fetches, admissions, rejections and repeats that are due
 
 // call.c: from an admitted attempt to its end
 void call_ready(struct attempt *a);     // WAITING: start it, ask the gate, or park it
@@ -126,7 +118,7 @@ void settle_done(struct attempt *a, const char *status, const struct outcome *o)
 void settle_failed(struct attempt *a, enum failure f, const struct outcome *o);
 void settle_later(struct attempt *a, const char *why, int64_t due_in_ms);
 void settle_note(struct attempt *a, const struct outcome *o); // last_status, last_error
-bool settle_is_due(const struct wqueue *q, uint64_t now_ms);
+uint64_t settle_wakes(const struct wqueue *q);                // when there is something to send
 void settle_send(struct wqueue *q);
 
 // result.c

@@ -17,6 +17,8 @@ static void begin(struct attempt *a)
 {
     struct wqueue *q = a->queue;
     attempt_go(a, ATTEMPT_SETTLING);
+    if (list_is_empty(&q->to_settle))
+        q->ended_at_ms = clock_mono_ms();
     list_append(&q->to_settle, &a->todo);
 }
 
@@ -99,13 +101,16 @@ void settle_later(struct attempt *a, const char *why, int64_t due_in_ms)
     begin(a);
 }
 
-bool settle_is_due(const struct wqueue *q, uint64_t now_ms)
+uint64_t settle_wakes(const struct wqueue *q)
 {
-    if (q->to_settle.count == 0 || !q->run->ready || now_ms < q->send_at_ms)
-        return false;
     size_t enough = MIN((size_t)q->run->conf->concurrency / 4 + 1, (size_t)SETTLE_MAX / 2);
-    return q->to_settle.count >= enough || now_ms - q->settled_at_ms >= GATHER_MS ||
-           q->run->mode != RUN_WORKING;
+    if (q->to_settle.count == 0)
+        return UINT64_MAX;
+    if (q->to_settle.count >= enough || q->run->mode != RUN_WORKING)
+        return q->send_at_ms;
+    uint64_t gather = run_gather_ms(q);
+    uint64_t at = gather > GATHER_MS ? q->ended_at_ms + gather : q->settled_at_ms + GATHER_MS;
+    return MAX(at, q->send_at_ms);
 }
 
 struct settle_batch {

@@ -70,6 +70,8 @@ end
 local KINDS = {'requests', 'input', 'output'}
 local cost = {requests = 1, input = arg[4], output = arg[7] == 1 and arg[6] or arg[5]}
 local reserve = arg[7] == 1
+-- What a start takes from the refill in the end: a reservation flows back but for what was produced.
+local lasting = {requests = 1, input = arg[4], output = arg[5]}
 
 local function known(d) return num(d .. '_limit') > 0 end
 local function anything_known() return known('requests') or known('input') or known('output') end
@@ -437,7 +439,7 @@ local function grant_known(want, speed)
     end
     for _, d in ipairs(KINDS) do
       if known(d) then
-        set(d .. '_next', max(num(d .. '_next', now), t) + cost[d] / (refill(d) * speed))
+        set(d .. '_next', max(num(d .. '_next', now), t) + lasting[d] / (refill(d) * speed))
       end
     end
     grant(t)
