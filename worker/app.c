@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/rnd.h"
 #include "common/conf/conf.h"
+#include "common/redis/rurl.h"
 #include "worker/admin/admin.h"
 #include "worker/run/run.h"
 
@@ -168,6 +169,22 @@ static bool key_is_missing(const struct conf *c)
     return (!c->api_key || !c->api_key[0]) && strstr(c->base_url, "api.anthropic.com");
 }
 
+// check_settings: what can be told before anything starts is one line, and no log.
+static int check_settings(const struct conf *conf)
+{
+    char why[CONF_WHY_MAX];
+    struct rurl url;
+    if (key_is_missing(conf))
+        snprintf(why, sizeof why,
+                 "no API key: set ANTHROPIC_API_KEY, or ANTHROPIC_API_KEY_FILE to a "
+                 "file that holds it");
+    else if (!rurl_parse(conf->redis_url, &url, why, sizeof why) &&
+             !admin_check(conf, why, sizeof why))
+        return 0;
+    fprintf(stderr, "penstock-worker: %s\n", why);
+    return ERR_BAD_CONF;
+}
+
 static int start(struct app *app)
 {
     char why[CONF_WHY_MAX] = "out of memory", worker[80];
@@ -203,11 +220,7 @@ static void tune_malloc(void)
 int app_run(struct conf *conf, int argc, char **argv)
 {
     struct app app = {.argc = argc, .argv = argv};
-    if (key_is_missing(conf)) {
-        fputs("penstock-worker: no API key: set ANTHROPIC_API_KEY, or ANTHROPIC_API_KEY_FILE to a "
-              "file "
-              "that holds it\n",
-              stderr);
+    if (check_settings(conf)) {
         conf_fini(conf);
         return 2;
     }

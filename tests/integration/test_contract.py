@@ -310,3 +310,16 @@ def test_a_worker_that_starts_tries_a_pool_in_trouble_at_once(fleet):
     results = fleet.results([f"t{n}" for n in range(5)], timeout_s=10)
     assert {r["attempts"] for r in results.values()} == {1}
     assert fleet.pool()["cause"] == ""
+
+
+def test_what_a_dead_worker_had_parked_is_tried_by_one_that_starts(fleet):
+    fleet.sim.script({"match": {}, "status": 401, "times": 1, "headers": {},
+                      "body": '{"type":"error","error":{"type":"authentication_error",'
+                              '"message":"invalid x-api-key"}}'})
+    doomed = fleet.worker(concurrency=4)
+    fleet.push(*[{"id": f"d{n}", "prompt": f"x{n}"} for n in range(4)])
+    wait_until(lambda: fleet.depth()["delayed"] > 0 and fleet.pool().get("cause") == "auth", 10,
+               "jobs to be parked")
+    doomed.kill()
+    fleet.worker()
+    fleet.results([f"d{n}" for n in range(4)], timeout_s=45)

@@ -320,3 +320,14 @@ def test_another_failure_is_spread_over_the_step_by_full_jitter():
         fleet.worker(concurrency=8, backoff_base_ms=60000, backoff_jitter="full")
         fleet.sim.script({"match": {"contains": "broken"}, "times": 6, "status": 500})
         assert due_after(fleet, "broken", 4) < 60000
+
+
+def test_jobs_start_in_the_order_of_their_pushes():
+    with Fleet(rpm=1200, burst_s=2) as fleet:
+        ids = [f"o{n}" for n in range(120)]
+        fleet.push(*[{"id": i, "prompt": i} for i in ids])
+        fleet.worker(concurrency=64)
+        started = [r["started"] for r in fleet.results(ids, timeout_s=60).values()
+                   if not r["throttles"]]
+        late = [a - b for a, b in zip(started, started[1:]) if a > b]
+        assert max(late, default=0) <= 5, f"ms by which a later job was earlier: {late}"

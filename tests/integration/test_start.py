@@ -9,7 +9,8 @@ from simlib import build_dir
 
 def refused(**env):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PENSTOCK_", "ANTHROPIC_"))}
-    clean.update(ANTHROPIC_API_KEY="sk-ant-x", PENSTOCK_HTTP="off", PENSTOCK_LOG_LEVEL="error", **env)
+    clean.update({"ANTHROPIC_API_KEY": "sk-ant-x", "PENSTOCK_HTTP": "off", "PENSTOCK_LOG_LEVEL": "error",
+                  **env})
     done = subprocess.run([str(build_dir() / "penstock-worker")], env=clean, text=True,
                           capture_output=True, timeout=20, check=False)
     assert done.returncode == 2, done
@@ -39,3 +40,9 @@ def test_tls_to_redis_without_a_hiredis_that_has_it_says_what_to_install():
 ])
 def test_a_setting_that_makes_no_sense_stops_the_start_and_names_what_to_write(name, value, word):
     assert word in refused(**{name: value})
+
+
+@pytest.mark.parametrize("name, value", [("PENSTOCK_REDIS_URL", "redis://h:99999"),
+                                         ("PENSTOCK_HTTP", "0.0.0.0:9999")])
+def test_a_setting_that_makes_no_sense_is_one_line_and_no_log(name, value):
+    assert refused(**{"PENSTOCK_LOG_LEVEL": "info", name: value}).startswith("penstock-worker: ")

@@ -1,5 +1,6 @@
 """admit: ids, duplicates, start times, expiry, cancelling."""
 import pytest
+import redis
 
 from lua_lib import LEASE_MS, MIB, TTL_MS, Admission, bury, done, later
 
@@ -377,3 +378,27 @@ def test_lists_that_are_owed_a_deleted_result_get_the_next_one(q1):
     q1.tick()
     q1.settle(done("a", token))
     assert len(q1.redis.keys("*reply:*")) == 300
+
+
+@pytest.mark.parametrize("key", ["job:b", "result:b"])
+def test_a_strangers_key_under_an_id_stops_that_payload_only_and_loses_none(q, key):
+    claim = push_and_claim(q, '{"id":"a"}', '{"id":"b"}', '{"id":"c"}')
+    q.redis.rpush(q.key(key), "a stranger's")
+    q.check = False  # until the stranger has gone
+    answers = q.admit(claim.token, *(Admission(c, id) for c, id in zip(claim.ids, "abc")))
+    q.redis.delete(q.key(key))
+    q.check = True
+    assert [answer.code for answer in answers] == ["active", "lost", "active"]
+    q.pass_ms(LEASE_MS + 1)
+    q.tick(recover=True)
+    assert q.redis.lrange(q.key("jobs"), 0, -1) == [b'{"id":"b"}']
+
+
+def test_a_set_of_another_type_leaves_every_payload_under_its_claim(q):
+    claim = push_and_claim(q, '{"id":"a"}')
+    q.redis.delete(q.key("delayed"))
+    q.redis.set(q.key("delayed"), "a stranger's")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        q.admit(claim.token, Admission(claim.ids[0], "a"))
+    q.redis.delete(q.key("delayed"))
+    assert q.members("active") == claim.ids and q.job("a") == {}

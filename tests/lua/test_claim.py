@@ -1,5 +1,6 @@
 """claim: what it takes, in which order, how much, and for whom."""
 import pytest
+import redis
 
 from lua_lib import LARGE, LEASE_MS, MIB, Admission, bury, done, later
 
@@ -294,3 +295,14 @@ def test_a_dead_job_of_the_same_id_is_no_bar_to_a_claim(q):
     q.settle(bury("a", token))
     q.push('{"id":"a"}')
     assert len(q.claim().items) == 1
+
+
+@pytest.mark.parametrize("name", ["active", "delayed", "dead"])
+def test_takes_nothing_while_a_set_is_of_another_type(q, name):
+    q.push("1", "2")
+    q.redis.set(q.key(name), "a stranger's")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        q.claim()
+    assert q.redis.llen(q.key("jobs")) == 2
+    q.redis.delete(q.key(name))
+    assert len(q.claim().items) == 2

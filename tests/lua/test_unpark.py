@@ -56,3 +56,15 @@ def test_unparks_a_hundred_at_once(q):
     q.settle(*(later(id, token, 60_000, "parked") for id in ids))
     assert q.unpark(*ids) == [1] * 100
     assert len(q.claim(want=100).ids) == 100
+
+
+def test_what_any_worker_parked_is_due_now_a_hundred_looked_at_a_time(q):
+    for n in range(101):
+        q.delay(f"r{n}", 20_000, why="retry")
+    for n in range(60):
+        q.delay(f"p{n}", 30_000 + n, why="parked")
+    q.delay("later", 3_600_000, why="parked")
+    assert q.unpark("+0") == [100]
+    assert q.unpark("+100") == [-1]
+    due = [id for id in q.members("delayed") if q.score("delayed", id) <= q.now()]
+    assert sorted(due) == sorted(f"p{n}" for n in range(60))

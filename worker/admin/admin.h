@@ -12,9 +12,12 @@ struct uv_loop_s;
 struct run;
 struct admin;
 
+// admin_check: 0, or ERR_BAD_CONF with one line: an address beyond loopback takes a token.
+int admin_check(const struct conf *conf, char *ret_why, size_t why_room) MUST_CHECK;
+
 // admin_open serves on conf->http. *ret is NULL where that is off, or where the default port is
-// another worker's (a warning then). Another address that cannot be had, or one beyond loopback
-// without a token, is ERR_BAD_CONF with one line that says why. conf and run are borrowed.
+// another worker's (a warning then). Another address that cannot be had is
+// ERR_BAD_CONF with one line that says why. conf and run are borrowed.
 int admin_open(struct uv_loop_s *loop, const struct conf *conf, struct run *run, struct admin **ret,
                char *ret_why, size_t why_room) MUST_CHECK;
 void admin_reload(struct admin *a, const struct conf *conf); // borrows these from now on

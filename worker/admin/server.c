@@ -459,18 +459,22 @@ static int refuse_address(const char *http, int err, char *ret_why, size_t room)
     return ERR_BAD_CONF;
 }
 
+int admin_check(const struct conf *conf, char *ret_why, size_t why_room)
+{
+    if (!conf->http || is_loopback(conf->http) || (conf->http_token && conf->http_token[0]))
+        return 0;
+    snprintf(ret_why, why_room,
+             "PENSTOCK_HTTP: %s can be reached from elsewhere: set PENSTOCK_HTTP_TOKEN too",
+             conf->http);
+    return ERR_BAD_CONF;
+}
+
 int admin_open(struct uv_loop_s *loop, const struct conf *conf, struct run *run, struct admin **ret,
                char *ret_why, size_t why_room)
 {
     *ret = NULL;
     if (!conf->http)
         return 0;
-    if (!is_loopback(conf->http) && !(conf->http_token && conf->http_token[0])) {
-        snprintf(ret_why, why_room,
-                 "PENSTOCK_HTTP: %s can be reached from elsewhere: set PENSTOCK_HTTP_TOKEN too",
-                 conf->http);
-        return ERR_BAD_CONF;
-    }
     struct admin *a = calloc(1, sizeof *a);
     if (!a)
         return ERR_NOMEM;

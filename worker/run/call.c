@@ -234,6 +234,38 @@ static void wait_or_park(struct attempt *a, uint64_t now_ms)
     }
 }
 
+static void swap_starts(struct attempt *a, struct attempt *b)
+{
+    struct grant grant = a->grant;
+    bool granted = a->granted, scheduled = a->scheduled;
+    a->grant = b->grant, a->granted = b->granted, a->scheduled = b->scheduled;
+    b->grant = grant, b->granted = granted, b->scheduled = scheduled;
+}
+
+// take_turn: jobs start in the order in which they came, so the earliest start of a pool is for the
+// one that has waited longest. What it was charged goes with the start.
+static void take_turn(struct attempt *a)
+{
+    list_each(&a->run->by_state[ATTEMPT_WAITING], k)
+    {
+        struct attempt *b = CONTAINER_OF(k, struct attempt, in_state);
+        if (b == a)
+            return;
+        if (b->pool == a->pool && (!b->scheduled || b->grant.start_ms > a->grant.start_ms))
+            swap_starts(a, b);
+        if (!a->scheduled)
+            return;
+    }
+}
+
+static bool take_start(struct attempt *a, uint64_t now_ms)
+{
+    a->scheduled = gate_take(a, now_ms);
+    if (a->scheduled)
+        take_turn(a);
+    return a->scheduled;
+}
+
 // choose_pool: a job that has no start yet, or lost it as its pool shut, goes where the next one
 // is.
 static void choose_pool(struct attempt *a, uint64_t now_ms)
@@ -265,7 +297,7 @@ void call_ready(struct attempt *a)
         return;
     else if (gate_is_shut(a->pool, now_ms) && !a->pool->trouble)
         park(a, now_ms);
-    else if (a->scheduled || (a->scheduled = gate_take(a, now_ms)))
+    else if (a->scheduled || take_start(a, now_ms))
         a->grant.start_ms <= now_ms ? start(a) : (void)0; // else its time comes
     else if (gate_is_shut(a->pool, now_ms))
         park(a, now_ms);

@@ -307,8 +307,37 @@ void gate_free(struct pool *p)
     free(p);
 }
 
+static void sweep_parked(struct wqueue *q, int64_t from);
+
+// on_swept: what any worker has parked, also one that is dead, is due now: a worker that starts, or
+// has another key, tries at once.
+static void on_swept(int err, const struct reply *reply, void *arg)
+{
+    struct wqueue *q = arg;
+    run_answered(q, SCRIPT_UNPARK, err, reply);
+    if (err)
+        return; // they come back within a minute
+    int64_t next = reply_int_or(reply_at(reply, 1), -1);
+    queue_heat(q);
+    if (next >= 0)
+        sweep_parked(q, next);
+    pump(q->run);
+}
+
+static void sweep_parked(struct wqueue *q, int64_t from)
+{
+    char place[24];
+    snprintf(place, sizeof place, "+%lld", (long long)from);
+    args_clear(&q->run->args);
+    args_add_str(&q->run->args, place);
+    int unsent = script_call(q->run->link, SCRIPT_UNPARK, q->stem, &q->run->args, on_swept, q);
+    (void)unsent;
+}
+
 void gate_eager(struct run *r)
 {
+    for (size_t i = 0; i < r->queue_count; i++)
+        sweep_parked(&r->queues[i], 0);
     list_each(&r->pools, k)
     {
         struct pool *p = CONTAINER_OF(k, struct pool, link);

@@ -56,7 +56,7 @@ void gate_parked(struct attempt *a); // Redis knows that it waits for the pool t
 void gate_shut(struct pool *p, enum cause why, int64_t wait_ms, const struct outcome *o);
 void gate_succeeded(struct pool *p);  // an answer that shows the account to be well
 void gate_try_failed(struct pool *p); // the trying call broke: another may try at once
-void gate_eager(struct run *r);
+void gate_eager(struct run *r);       // try pools in trouble at once, and what was parked for them
 void gate_free(struct pool *p);
 
 #endif

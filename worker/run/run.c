@@ -153,7 +153,8 @@ static void become_ready(struct run *r)
     r->ready = true;
     r->stats.reconnects += r->began != 0;
     r->beat_at_ms = 0;
-    if (!r->began)
+    bool first = r->began == 0;
+    if (first)
         r->began = run_now(r);
     for (size_t i = 0; i < r->queue_count; i++) {
         struct wqueue *q = &r->queues[i];
@@ -165,6 +166,8 @@ static void become_ready(struct run *r)
             rlink_kick(q->waiter, "the master may be another"); // the old one may keep it waiting
     }
     log_event(LOG_INFO, "redis_up", log_str("redis", r->url_shown), LOG_END);
+    if (first)
+        gate_eager(r);
     pump(r);
 }
 

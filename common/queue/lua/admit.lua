@@ -125,14 +125,23 @@ local function settle_twin(claim, from, run)
   return {mark(claim, 'duplicate'), 0, -1}
 end
 
+-- is_ours: a stranger's key of another type under the id stops this payload only: it stays under its
+-- claim, comes back when the lease runs out, and is dead after so many turns.
+local function is_ours(key, result)
+  local is_job, is_result = call('TYPE', key).ok, call('TYPE', result).ok
+  return (is_job == 'hash' or is_job == 'none') and (is_result == 'string' or is_result == 'none')
+end
+
 local function admit(at)
   local claim, id, reply, run = ARGV[at], ARGV[at + 1], ARGV[at + 7], ARGV[at + 8]
   local from, key = stem_job .. claim, stem_job .. id
   local f = call('HMGET', from, 'token', 'created')
   if not f[1] then return already(claim, id, key) end
   if f[1] ~= token then return {'lost', 0, -1} end
+  local used = call('EXISTS', key, stem_result .. id) > 0
+  if used and not is_ours(key, stem_result .. id) then return {'lost', 0, -1} end
   gone[#gone + 1] = claim
-  if call('EXISTS', key, stem_result .. id) > 0 then
+  if used then
     local twin = duplicate(id, key, reply)
     if twin == 'later' then return give_back(claim, from) end
     if twin == 'yes' then return settle_twin(claim, from, run) end
@@ -146,6 +155,7 @@ local function admit(at)
   return schedule(at, id, key, created)
 end
 
+check_sets()
 for at = 5, #ARGV, 9 do out[#out + 1] = admit(at) end
 if #gone > 0 then call('ZREM', active, unpack(gone)) end
 if #leased > 0 then call('ZADD', active, unpack(leased)) end

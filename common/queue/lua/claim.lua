@@ -166,6 +166,7 @@ local function repeated(taken)
   return answer('')
 end
 
+check_sets()
 local taken = call('GET', op)
 if taken then return repeated(taken) end
 local version = call('GET', stem .. 'version')

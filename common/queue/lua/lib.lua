@@ -23,6 +23,14 @@ local BATCH = 1048576   -- bytes a call may move beyond its first job
 local LISTS = 250       -- reply lists of duplicates that a call may serve
 local RUN_KEPT = 2592000000 -- 30 days, in ms
 
+-- check_sets: what someone has made of another type than ours is found out here, before anything has
+-- moved: the call fails whole, and is sent again.
+local function check_sets()
+  call('ZCARD', active)
+  call('ZCARD', delayed)
+  call('ZCARD', dead)
+end
+
 local function text(n) return format('%.0f', n) end
 
 -- Counters are summed up during a call and written once at its end, the queue's and each run's.

@@ -35,6 +35,7 @@ local function reject(at)
   return id
 end
 
+check_sets()
 for at = 3, #ARGV, 7 do out[#out + 1] = reject(at) end
 write_counts()
 return out

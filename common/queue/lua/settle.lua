@@ -84,6 +84,7 @@ local function later(at, id, key)
   return 'ok'
 end
 
+check_sets()
 for at = 2, #ARGV, 15 do
   local id = ARGV[at]
   local move = ARGV[at + 2] == 'later' and later or done

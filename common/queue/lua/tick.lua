@@ -175,6 +175,7 @@ local function cap_dead(most)
   count('dead_capped', #oldest)
 end
 
+check_sets()
 if ARGV[1] == '1' then recover() end
 sweep()
 cap_dead(tonumber(ARGV[7] or '0'))
