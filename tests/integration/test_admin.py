@@ -128,6 +128,20 @@ def test_readiness_follows_redis_and_the_drain(fleet):
     wait_until(lambda: admin.status("/readyz") == 503, 1, "not ready while it drains")
 
 
+def test_readiness_follows_a_redis_that_is_there_and_says_nothing(fleet):
+    admin = Admin(fleet.worker(env=ANY))
+    assert admin.status("/readyz") == 200
+    fleet.redis.process.send_signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        wait_until(lambda: admin.status("/readyz") == 503, 6, "not ready")
+        assert time.monotonic() - began < 6 * SLACK, "the link itself gives up after ten seconds"
+        assert "does not answer" in admin.ask("GET", "/readyz")[2]
+    finally:
+        fleet.redis.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: admin.status("/readyz") == 200, 10, "ready again")
+
+
 def test_the_health_check_asks_the_running_worker(fleet):
     admin = Admin(fleet.worker(env=ANY))
     check = [build_dir() / "penstock-worker", "--healthcheck"]
