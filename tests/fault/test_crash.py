@@ -6,6 +6,7 @@ skipped, since there the worker would simply live.
 import random
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -51,6 +52,23 @@ def test_a_worker_that_dies_at_a_named_point_loses_nothing(point, nth):
         assert fleet.r.llen(fleet.key("reply:all")) == len(ids)
         # Only what was in flight may be called twice; what Redis has yet to confirm counts as such.
         assert fleet.sim.stats()["repeats"] <= 2, "more calls repeated than its concurrency"
+
+
+def test_while_redis_takes_no_answer_no_more_calls_are_made_than_may_be_in_flight():
+    """So a kill -9 repeats no more of them either, whatever Redis has yet to confirm."""
+    with Fleet(latency="constant:5") as fleet:
+        fleet.r.execute_command("ACL", "SETUSER", "worker", "on", ">pw", "~*", "+@all", "-psetex")
+        ids = [f"u{n}" for n in range(40)]
+        fleet.push(*[{"id": i, "prompt": f"p {i}"} for i in ids])
+        worker = fleet.worker(concurrency=8, lease_ms=LEASE_MS,
+                              env={"PENSTOCK_REDIS_URL": f"unix://worker:pw@{fleet.redis.socket}"})
+        worker.wait_event("script_refused")
+        stays = time.monotonic() + 2
+        wait_until(lambda: fleet.sim.stats()["requests"] > 8 or time.monotonic() > stays, 10, "time")
+        assert fleet.sim.stats()["requests"] == 8
+        fleet.r.execute_command("ACL", "SETUSER", "worker", "+psetex")
+        everything_ended_once(fleet, ids)
+        assert fleet.sim.stats()["repeats"] == 0
 
 
 def test_workers_killed_at_random_lose_nothing_and_double_nothing():

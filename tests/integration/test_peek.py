@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from adminlib import Admin
 from fleet import Fleet
 from simlib import wait_until
 
@@ -41,9 +42,10 @@ def test_with_one_model_in_a_queue_what_waits_for_its_pool_stays_in_jobs(fleet):
 
 def test_scheduled_jobs_are_no_parked_ones(fleet):
     shut_out(fleet, "claude-opus-4-1")
-    fleet.worker()
+    admin = Admin(fleet.worker(env={"PENSTOCK_HTTP": "127.0.0.1:0"}))
     fleet.push(*[{"id": f"s{n}", "prompt": "s", "delay_ms": 3600000} for n in range(10100)])
-    wait_until(lambda: fleet.depth()["delayed"] == 10100, 60, "all to be scheduled")
+    wait_until(lambda: admin.metric("penstock_queue_depth", queue="default", state="delayed") == 10100,
+               60, "the worker to know of them all")
     fleet.push({"id": "bad", "prompt": "b", "model": "claude-opus-4-1"})
     wait_until(lambda: fleet.job("bad", "state") == "delayed", 10, "it to be parked")
     fleet.push({"id": "good", "prompt": "g"})
