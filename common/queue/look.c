@@ -173,7 +173,7 @@ int look_call(struct rlink *link, const char *const items[][4], size_t count, rl
 {
     static struct args args; // borrowed by script_call until it returns
     assert(count > 0 && count <= LOOK_MAX);
-    if (rlink_nodes(link) > 0)
+    if (rlink_is_cluster(link))
         return look_at_cluster(link, items, count, cb, arg);
     add_items(&args, items, count, NULL, 0);
     return script_call(link, SCRIPT_LOOK, items[0][1], &args, cb, arg);

@@ -63,7 +63,8 @@ static void finish(struct rerrand *e, int err, const struct reply *reply)
 {
     rlink_cb cb = e->cb;
     void *arg = e->arg;
-    e->of->root->answered_ms = uv_now(e->of->root->loop);
+    if (err == 0 || err == ERR_REDIS)
+        e->of->root->answered_ms = uv_now(e->of->root->loop);
     errand_free(e);
     cb(err, reply, arg);
 }
@@ -73,8 +74,7 @@ static void put_off(struct rerrand *e)
     e->due_ms = uv_now(e->of->root->loop) + AGAIN_MS;
     e->asking = false;
     list_append(&e->of->again, &e->link);
-    e->of->want_map = true; // also makes the timer run
-    rcluster_want_map(e->of);
+    rcluster_want_map(e->of); // also makes the timer run
 }
 
 static void on_asked(int err, const struct reply *reply, void *arg)

@@ -487,6 +487,11 @@ int rlink_slot(const struct rlink *l, const char *key)
     return l->cluster ? rslot_of_key(span_of(key)) : 0;
 }
 
+bool rlink_is_cluster(const struct rlink *l)
+{
+    return l->cluster != NULL;
+}
+
 size_t rlink_nodes(const struct rlink *l)
 {
     size_t count = 0;

@@ -80,6 +80,7 @@ int rlink_call_each(struct rlink *l, int argc, const char **argv, const size_t *
                     void *arg) MUST_CHECK;
 // rlink_slot gives the slot of a key; 0 for every key where there is no cluster.
 int rlink_slot(const struct rlink *l, const char *key);
+bool rlink_is_cluster(const struct rlink *l);
 // rlink_nodes: how many nodes hold slots; 0 where there is no cluster.
 size_t rlink_nodes(const struct rlink *l);
 

@@ -125,6 +125,19 @@ def test_a_refused_key_of_an_organisation_rests_while_its_others_go_on():
         assert [line["key"] for line in rests] == ["bad"]
 
 
+def test_a_try_that_meets_the_bad_one_of_two_keys_leaves_it_to_the_other():
+    refusal = {"status": 401, "headers": {}, "body": '{"type":"error","error":'
+               '{"type":"authentication_error","message":"invalid x-api-key"}}'}
+    with KeysFleet("a org=acme", "b org=acme", latency="constant:10", require_key=True) as fleet:
+        fleet.sim.script({"match": {"account": "a"}, "times": 1000, **refusal},
+                         {"match": {"account": "b"}, "times": 1, **refusal})
+        worker = fleet.worker(concurrency=1)
+        fleet.push(*jobs(6))
+        wait_until(lambda: fleet.ledger("acme").get("cause") == "auth", 20, "both to be refused")
+        worker.signal(signal.SIGHUP)  # b has been mended meanwhile
+        fleet.results(ids(6), timeout_s=40)  # a try that nobody ends is held for two minutes
+
+
 def test_a_file_of_keys_is_read_again_on_sighup():
     with KeysFleet("a", sim_keys=keys_of("a", "b"), latency="constant:5", require_key=True) as fleet:
         worker = fleet.worker(concurrency=4)

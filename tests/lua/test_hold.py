@@ -1,7 +1,7 @@
 """hold, release: a paused run's jobs start no call, wherever they are, and go on as if nothing had been."""
 import pytest
 
-from lua_lib import Admission, done, later
+from lua_lib import Admission, bury, done, later
 
 DAY_MS = 86_400_000
 
@@ -84,3 +84,21 @@ def test_many_are_released_in_several_calls(q):
         q.hold("r", *(f"j{n}" for n in range(at, min(at + 100, 150))))
     assert q.release("r") == (100, 50)
     assert q.release("r") == (50, 0)
+
+
+def test_a_job_of_a_paused_run_whose_worker_died_is_held(q):
+    q.take("a", run="r")
+    pause(q)
+    q.pass_ms(40_000)
+    q.tick()
+    assert q.score("delayed", "a") > q.now() + 29 * DAY_MS and q.claim().ids == []
+    assert q.release("r") == (1, 0)
+    assert q.claim().ids == ["a"]
+
+
+def test_a_dead_job_of_a_paused_run_that_is_retried_is_held(q):
+    token = q.take("a", run="r")
+    q.settle(bury("a", token))
+    pause(q)
+    assert q.dead_retry("a") == [1]
+    assert q.score("delayed", "a") > q.now() + 29 * DAY_MS and q.claim().ids == []

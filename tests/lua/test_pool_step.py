@@ -76,10 +76,10 @@ def test_the_fleet_is_never_granted_more_than_the_bucket_and_its_refill(pool):
 
 def test_what_is_given_back_may_be_granted_again(pool):
     known(pool, left=100)
-    spent = step(pool, want=40).marks[0]
+    assert step(pool, want=40).granted > 0
     before = float(pool.fields()["requests_spent"])
     step(pool, back=40)
-    assert float(pool.fields()["requests_spent"]) == before - 40 and before >= spent
+    assert float(pool.fields()["requests_spent"]) == before - 40
 
 
 def test_an_answer_sent_before_the_newest_anchor_changes_nothing(pool):
@@ -157,14 +157,13 @@ def test_a_clock_that_goes_back_does_not_stop_the_fleet(pool):
 
 
 def test_a_round_sent_twice_is_put_right_by_the_next_anchor(pool):
-    got = known(pool, left=100)
+    known(pool, left=100)
     for _ in range(2):
         step(pool, want=10)
     spent = float(pool.fields()["requests_spent"])
     now = step(pool).now
     step(pool, headers=(now, now, (spent, 0, 0), limits(left=70)))
     assert float(pool.fields()["requests_left"]) == pytest.approx(70, abs=3)
-    assert got.granted >= 0
 
 
 def override(pool, **fields):

@@ -79,7 +79,7 @@ def test_goes_through_all_keys_page_by_page_and_begins_again(lame):
     for _ in range(2):
         lame.take("a")
         lame.redis.zrem(lame.key("active"), "a")
-        sweep(lame, pages=8)
+        sweep(lame, pages=40)
         assert lame.place("a") == ["active"]
         lame.redis.delete(lame.key("active"), lame.key("job:a"))
 

@@ -235,6 +235,15 @@ def test_cancels_a_job_in_flight_by_telling_its_worker(q):
     assert (q.tick().cancel, cancelling(q)) == ([], 0)
 
 
+def test_says_that_more_is_to_be_cancelled_only_where_it_got_on(q1):
+    q1.redis.sadd(q1.key("cancel"), *[f"u{n}" for n in range(150)])
+    assert q1.tick().more and not q1.tick().more
+    q1.take(*[f"a{n}" for n in range(60)])
+    q1.take(*[f"b{n}" for n in range(60)])
+    q1.redis.sadd(q1.key("cancel"), *[f"{s}{n}" for s in "ab" for n in range(60)])
+    assert not q1.tick().more, "their worker has been told and the rest waits for it"
+
+
 def test_cancels_a_delayed_job_by_a_claim(q):
     q.delay("a", 60_000)
     cancel(q, "a")

@@ -31,6 +31,16 @@ static void an_image_counts_as_its_tokens_would_however_long_it_is(void **state)
     assert_in_range(estimate_bytes(job, large), 5000, 7000);
 }
 
+static void a_document_of_plain_text_is_text_however_long(void **state)
+{
+    (void)state;
+    static char job[90000];
+    size_t len = with_media(job, sizeof job, ":", 80000);
+    for (size_t i = 40; i < 80000; i += 7)
+        job[i] = ' ';
+    assert_int_equal(estimate_bytes(job, len), len);
+}
+
 static void a_short_string_of_that_name_is_text(void **state)
 {
     (void)state;
@@ -54,6 +64,8 @@ int main(void)
         TAP("text counts by its bytes", text_counts_by_its_bytes),
         TAP("an image counts as its tokens would, however long it is",
             an_image_counts_as_its_tokens_would_however_long_it_is),
+        TAP("a document of plain text is text, however long",
+            a_document_of_plain_text_is_text_however_long),
         TAP("a short string of that name is text", a_short_string_of_that_name_is_text),
         TAP("a string that never ends is no image", a_string_that_never_ends_is_no_image),
     };

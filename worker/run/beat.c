@@ -17,16 +17,20 @@ enum {
     CANCELLED_KEPT_MS = 7 * 24 * 3600 * 1000
 };
 
-static void cancel_running(struct wqueue *q, const struct reply *reply)
+// cancel_running: true where a call was under way that had not been cancelled yet.
+static bool cancel_running(struct wqueue *q, const struct reply *reply)
 {
+    bool fresh = false;
     for (size_t i = 10; i < reply_count(reply); i++) {
         struct span id;
         struct attempt *a = NULL;
         if (reply_str(reply_at(reply, i), &id))
             a = run_find(q->run, q, id);
+        fresh |= a && !a->cancel;
         if (a)
             call_cancel(a);
     }
+    return fresh;
 }
 
 static void on_tick(int err, const struct reply *reply, void *arg)
@@ -56,13 +60,13 @@ static void on_tick(int err, const struct reply *reply, void *arg)
     bool too_many = q->run->conf->max_dead > 0 && q->dead > q->run->conf->max_dead;
     if (recovered >= RENEW_MAX || too_many)
         q->tick_at_ms = 0; // there may be more
-    else if (cancels & 2)
-        q->tick_at_ms = clock_mono_ms() + MORE_CANCELS_MS;
     if (q->paused)
         q->hot = false;
     else if (waiting > 0 || (q->next_due_ms >= 0 && q->next_due_ms <= run_now(q->run)))
         queue_heat(q);
-    cancel_running(q, reply);
+    bool fresh = cancel_running(q, reply);
+    if (q->run->mode == RUN_WORKING && (fresh || (cancels & 2)))
+        q->tick_at_ms = MIN(q->tick_at_ms, clock_mono_ms() + MORE_CANCELS_MS);
     pump(q->run);
 }
 
@@ -71,6 +75,7 @@ void beat_tick(struct wqueue *q)
     struct run *r = q->run;
     struct strbuf crash, cancelled;
     uint64_t now_ms = clock_mono_ms();
+    q->ticked_ms = now_ms;
     q->tick_at_ms = now_ms + TICK_MS - 50 + rnd_below(50);
     strbuf_init(&crash, 4096);
     strbuf_init(&cancelled, 4096);

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { PARK_SPREAD_MS = 500, PARK_MAX_MS = 60000, WAIT_HERE_MS = 1000, HEADERS_EVERY_MS = 5 };
+enum { PARK_SPREAD_MS = 500, PARK_MAX_MS = 60000, HEADERS_EVERY_MS = 5 };
 
 static int64_t limit_or(int64_t of_job, int64_t of_conf)
 {
@@ -40,24 +40,31 @@ static int64_t step_of(const struct attempt *a, const struct outcome *o)
     return down ? MIN(b->cap_ms, b->base_ms << MIN(a->attempts - 1, (int64_t)20)) : -1;
 }
 
-static void back_off(struct attempt *a, const char *why, int64_t tries, const struct decision *d,
+static void back_off(struct attempt *a, const char *why, int64_t tries, int64_t floor_ms,
                      const struct outcome *o)
 {
     settle_note(a, o);
-    int64_t floor_ms = why[0] == 'r' ? MAX(d->floor_ms, step_of(a, o)) : d->floor_ms;
     settle_later(a, why, backoff_ms(&a->run->backoff, (int)MIN(tries, 60), floor_ms, rnd_unit()));
 }
 
 // too_large buries a job that asks for more in one piece than the limit of a minute. True then.
 static bool too_large(struct attempt *a, const struct outcome *refused)
 {
+    char why[sizeof refused->message];
+    if (!estimate_never_fits(a, refused != NULL, why, sizeof why))
+        return false;
     struct outcome o = {.should_retry = -1};
     if (refused)
         o = *refused;
-    if (!estimate_never_fits(a, refused != NULL, o.message, sizeof o.message))
-        return false;
+    memcpy(o.message, why, sizeof why);
     settle_failed(a, FAILURE_OVER_LIMIT, &o);
     return true;
+}
+
+static void account_is_well(struct attempt *a)
+{
+    account_well(a->run, a->pool->account, a->key);
+    gate_succeeded(a->pool);
 }
 
 static void throttled(struct attempt *a, const struct decision *d, const struct outcome *o)
@@ -66,13 +73,13 @@ static void throttled(struct attempt *a, const struct decision *d, const struct 
     int64_t floor = d->floor_ms;
     if (floor < 0) // a bare 429: the pool rests for one step of backoff
         floor = backoff_ms(&r->backoff, (int)MIN(a->throttles, 60), -1, rnd_unit());
-    gate_succeeded(a->pool); // the account is well: only the quota is used up
+    account_is_well(a); // only the quota is used up
     gate_shut(a->pool, CAUSE_QUOTA, floor, o);
     r->stats.throttles++;
     a->throttles++;
     if (too_large(a, o))
         return;
-    back_off(a, "throttle", a->throttles - 1, d, o);
+    back_off(a, "throttle", a->throttles - 1, d->floor_ms, o);
 }
 
 static void account_trouble(struct attempt *a, const struct decision *d, const struct outcome *o)
@@ -82,6 +89,8 @@ static void account_trouble(struct attempt *a, const struct decision *d, const s
     bool of_key = d->shut == CAUSE_AUTH || d->shut == CAUSE_PERMISSION;
     if (!of_key || !account_rest(a->run, account, a->key, d->floor_ms, now_ms))
         gate_shut(a->pool, d->shut, d->floor_ms, o);
+    else
+        gate_try_failed(a->pool); // another key may be good
     settle_note(a, o);
     park(a, now_ms);
 }
@@ -92,15 +101,14 @@ static void obey(struct attempt *a, const struct decision *d, const struct outco
     switch (d->verdict) {
     case VERDICT_DONE:
         a->attempts++;
-        account_well(r, a->pool->account, a->key);
-        gate_succeeded(a->pool);
+        account_is_well(a);
         settle_done(a, "succeeded", o);
         break;
     case VERDICT_RETRY:
         a->attempts++;
         r->stats.retries++;
         gate_try_failed(a->pool);
-        back_off(a, "retry", a->attempts - 1, d, o);
+        back_off(a, "retry", a->attempts - 1, MAX(d->floor_ms, step_of(a, o)), o);
         break;
     case VERDICT_THROTTLE:
         throttled(a, d, o);
@@ -112,7 +120,7 @@ static void obey(struct attempt *a, const struct decision *d, const struct outco
         settle_failed(a, FAILURE_EXPIRED, o);
         break;
     case VERDICT_BURY:
-        gate_succeeded(a->pool); // the account is well: it is this job that is refused
+        account_is_well(a); // it is this job that is refused
         if (d->failure == FAILURE_RATE_LIMITED) {
             a->throttles++;
             r->stats.throttles++;
@@ -138,11 +146,10 @@ static void tell_ledger(struct attempt *a, const struct http_answer *answer,
         rate_headers_read(answer, run_now(a->run), &h);
         permit_headers(p, a, &h);
     }
-    if (d->verdict == VERDICT_DONE)
+    if (d->verdict == VERDICT_DONE) {
         budget_spent(a, o);
-    if (d->verdict == VERDICT_DONE)
         permit_answered(p, a, &o->usage, (int64_t)(answer->total_us / 1000));
-    else if (refused)
+    } else if (refused)
         permit_refused(p, a, &h);
     else if (o->http_status >= 500 || o->error == ERR_CONNECT || o->error == ERR_TRANSPORT)
         permit_failed(p, a);
@@ -221,19 +228,6 @@ static void start(struct attempt *a)
     attempt_go(a, ATTEMPT_SENDING);
 }
 
-// wait_or_park: no start is to be had now. A short wait is waited here; for a long one the job goes
-// back to `delayed`, and jobs of other pools pass it.
-static void wait_or_park(struct attempt *a, uint64_t now_ms)
-{
-    uint64_t ask_at = a->pool->permits.ask_at_ms;
-    if (ask_at > now_ms + WAIT_HERE_MS) {
-        a->run->stats.parked++;
-        settle_later(a, "parked", (int64_t)(ask_at - now_ms) + (int64_t)rnd_below(PARK_SPREAD_MS));
-    } else {
-        gate_ask(a->pool, 1, now_ms); // its answer calls us again
-    }
-}
-
 static void swap_starts(struct attempt *a, struct attempt *b)
 {
     struct grant grant = a->grant;
@@ -302,7 +296,7 @@ void call_ready(struct attempt *a)
     else if (gate_is_shut(a->pool, now_ms))
         park(a, now_ms);
     else
-        wait_or_park(a, now_ms);
+        gate_ask(a->pool, 1, now_ms); // its answer calls us again
 }
 
 void call_cancel(struct attempt *a)

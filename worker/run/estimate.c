@@ -19,12 +19,16 @@ enum { MEDIA_BYTES_LEAST = 1024, MEDIA_AS_BYTES = 5600, REFUSALS_ENOUGH = 3 };
 // is none, or a short one.
 static const char *media_end(const char *at, const char *end)
 {
+    static const char base64[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\\";
     while (at < end && (*at == ' ' || *at == ':' || *at == '\t' || *at == '\n'))
         at++;
     if (at == end || *at != '"')
         return NULL;
     const char *close = memchr(at + 1, '"', (size_t)(end - at - 1));
-    return close && close - at > MEDIA_BYTES_LEAST ? close : NULL;
+    if (!close || close - at <= MEDIA_BYTES_LEAST)
+        return NULL;
+    return strspn(at + 1, base64) >= MEDIA_BYTES_LEAST ? close : NULL;
 }
 
 size_t estimate_bytes(const char *payload, size_t len)

@@ -14,6 +14,7 @@ enum { TROUBLE_FIRST_MS = 60000, SAME_GATE_MS = 20 };
 struct parked { // a job that waits in `delayed` for its pool to open
     struct list_link link;
     struct wqueue *queue;
+    uint64_t due_ms; // then it comes by itself
     char id[ID_BYTES_MAX + 1];
 };
 
@@ -97,16 +98,31 @@ static void unpark(struct pool *p)
     }
 }
 
+static struct parked *first_parked(const struct pool *p)
+{
+    return CONTAINER_OF(p->parked.head.next, struct parked, link);
+}
+
+bool gate_is_crowded(struct pool *p, uint64_t now_ms)
+{
+    while (!list_is_empty(&p->parked) && first_parked(p)->due_ms <= now_ms)
+        free(CONTAINER_OF(list_pop(&p->parked), struct parked, link));
+    return p->parked.count >= PARKED_MAX;
+}
+
 void gate_parked(struct attempt *a)
 {
     struct pool *p = a->pool;
-    struct parked *it = p->parked.count < PARKED_MAX ? malloc(sizeof *it) : NULL;
+    uint64_t now_ms = clock_mono_ms();
+    bool crowded = gate_is_crowded(p, now_ms);
+    struct parked *it = !crowded ? malloc(sizeof *it) : NULL;
     if (!it)
         return;
     it->queue = a->queue;
+    it->due_ms = now_ms + (uint64_t)a->end.due_in_ms;
     snprintf(it->id, sizeof it->id, "%s", a->id);
     list_append(&p->parked, &it->link);
-    if (!gate_is_shut(p, clock_mono_ms()) && !p->trouble)
+    if (!gate_is_shut(p, now_ms) && !p->trouble)
         unpark(p); // it has opened meanwhile
 }
 
@@ -157,31 +173,15 @@ static void heard(struct pool *p, const struct reply *reply)
         forget_parked(p);
 }
 
-// take_stale hears a round that Redis answered before it knew that this worker has shut the gate:
-// what it granted goes back, and it opens nothing.
-static void take_stale(struct pool *p, const struct reply *reply)
-{
-    uint64_t now_ms = clock_mono_ms();
-    p->overtaken = false;
-    permit_hear(&p->permits, reply, MAX(reply_int_or(reply_at(reply, 3), 0), (int64_t)0), p->mean,
-                now_ms);
-    permit_return_all(&p->permits, false, now_ms);
-}
-
 static void on_step(int err, const struct reply *reply, void *arg)
 {
     struct pool *p = arg;
     p->asking = false;
     if (err) {
         p->permits.ask_at_ms = clock_mono_ms() + RETRY_SEND_MS;
-        p->overtaken = false;
         return; // pump asks again
     }
     run_hear(p->run, reply);
-    if (p->overtaken) {
-        take_stale(p, reply);
-        return;
-    }
     heard(p, reply);
     retry_waiting(p);
     pump(p->run);
@@ -248,7 +248,6 @@ void gate_shut(struct pool *p, enum cause why, int64_t wait_ms, const struct out
     snprintf(words, sizeof words, "HTTP %d %s: %.200s", o->http_status, o->error_type, o->message);
     p->cause = why;
     p->trouble = p->try_unused = false;
-    p->overtaken = p->asking;
     p->permits.any_until_ms = 0;
     permit_return_all(&p->permits, false, now_ms);
     p->shut_until_ms = MAX(p->shut_until_ms, until);

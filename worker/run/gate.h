@@ -33,7 +33,6 @@ struct pool {
     uint64_t shut_until_ms; // monotonic
     uint64_t asked_at_ms;
     bool asking;        // a round with the ledger is under way
-    bool overtaken;     // and its answer is older than what this worker has learnt since
     bool eager;         // the next round may try a pool that is in trouble
     bool trouble;       // a call of ours tries a pool in trouble: a good answer opens it
     bool try_unused;    // and that call has not started yet
@@ -52,6 +51,7 @@ bool gate_take(struct attempt *a, uint64_t now_ms);
 // report.
 void gate_ask(struct pool *p, size_t want, uint64_t now_ms);
 uint64_t gate_wakes(const struct pool *p, bool wanted); // when gate_ask has something to do
+bool gate_is_crowded(struct pool *p, uint64_t now_ms);  // so many wait for it that no more should
 void gate_parked(struct attempt *a); // Redis knows that it waits for the pool to open
 void gate_shut(struct pool *p, enum cause why, int64_t wait_ms, const struct outcome *o);
 void gate_succeeded(struct pool *p);  // an answer that shows the account to be well

@@ -240,6 +240,8 @@ static void on_claimed(int err, const struct reply *reply, void *arg)
     q->pass -= (double)(c->want - MIN(c->want, count - MIN(count, (size_t)4))) / (double)q->weight;
     for (size_t i = 4; i < count; i++)
         take_item(q, c, reply_at(reply, i));
+    if (c->want == 0 && count > 4)
+        q->tick_at_ms = 0; // these were cancelled; there may be more
     free(c);
     pump(q->run);
 }

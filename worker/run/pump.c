@@ -33,7 +33,7 @@ static size_t starts_allowed(struct wqueue *q, size_t room, uint64_t now_ms, str
         all_shut = all_shut && shut;
         for (size_t k = 0; k < c->count; k++) {
             struct pool *p = c->pools[k];
-            crowded |= shut && p->parked.count >= PARKED_MAX;
+            crowded |= shut && gate_is_crowded(p, now_ms);
             bool open = !gate_is_shut(p, now_ms) || gate_may_try(p);
             size_t left = open ? permit_free(&p->permits, now_ms) : 0;
             if (left > most && permit_claim_at(&p->permits, now_ms) <= now_ms) {

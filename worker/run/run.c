@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// SILENT_MS: each queue asks Redis something every second, so this long a silence is no idleness.
-enum { QUEUES_MAX = 1000, START_GRACE_MS = 3000, SILENT_MS = 2500 };
+enum { QUEUES_MAX = 1000, START_GRACE_MS = 3000, TICK_PATIENCE_MS = 1500 };
 
 int64_t run_now(const struct run *r)
 {
@@ -508,6 +507,9 @@ size_t run_in_flight(const struct run *r)
 
 bool run_is_ready(const struct run *r)
 {
-    uint64_t heard_ms = rlink_last_answer_ms(r->link);
-    return r->ready && r->mode == RUN_WORKING && clock_mono_ms() - heard_ms < SILENT_MS;
+    uint64_t now_ms = clock_mono_ms();
+    bool silent = false;
+    for (size_t i = 0; i < r->queue_count; i++)
+        silent |= r->queues[i].ticking && now_ms - r->queues[i].ticked_ms > TICK_PATIENCE_MS;
+    return r->ready && r->mode == RUN_WORKING && !silent;
 }

@@ -51,7 +51,8 @@ struct wqueue {
     unsigned refused_moves; // BIT of each script that Redis refuses, as the log has told
     struct rlink *waiter;   // its own connection: a blocking wait holds one up
     struct pool_class *classes[CLASSES_OF_QUEUE]; // of the models seen, latest first
-    uint64_t class_seen_ms[CLASSES_OF_QUEUE], peek_at_ms;
+    uint64_t class_seen_ms[CLASSES_OF_QUEUE], peek_at_ms,
+        ticked_ms;         // ticked_ms: when it last asked
     struct list to_repeat; // struct claim: sent, the answer never came
     struct list to_fetch, to_admit, to_reject, to_settle; // struct attempt.todo
 };

@@ -147,6 +147,7 @@ local function admit(at)
     if twin == 'yes' then return settle_twin(claim, from, run) end
   end
   call('RENAME', from, key)
+  if run ~= '' then call('HSET', key, 'run', run) end -- a recovery must know whether it is held
   count('admitted', 1, run)
   local created = tonumber(f[2])
   if ARGV[at + 2] == '-1' and ARGV[at + 3] == '-1' and ARGV[at + 5] == '-1' then

@@ -57,7 +57,7 @@ local function budget_hear(s, set, me)
 end
 
 -- budget_held sums up what all workers hold. Those not heard for a minute are dead.
-local function budget_held(s, me)
+local function budget_held(s)
   local sum = {tokens = 0, usd = 0}
   for field, value in pairs(s) do
     if string.sub(field, 1, 5) == 'held:' then
@@ -75,10 +75,11 @@ end
 
 -- budget_room says how many of `want` calls may start, and which budget is reached where none ever
 -- may. A start is reserved at its most (max_tokens). Near the end that leaves none: then calls go one
--- at a time, as long as the next is thought to fit. So a budget is passed by one answer at the most.
+-- at a time, as long as the next is thought to fit. So a budget is passed by
+-- one answer at the most, and by what is billed for calls that were given up.
 local function budget_room(s, me, want)
   if s.budget_lifted == '1' or s.budget_lifted == 1 then return want end
-  local held, room, alone, reached = budget_held(s, me), want, true, nil
+  local held, room, alone, reached = budget_held(s), want, true, nil
   for _, m in ipairs(MONEY) do
     local limit, spent = me.limit[m], tonumber(s['budget_' .. m .. '_spent']) or 0
     if limit > 0 then
@@ -100,7 +101,7 @@ end
 local function budget_hold(s, set, me, granted)
   for _, m in ipairs(MONEY) do me.held[m] = me.held[m] + granted * me.most[m] end
   write_held(set, me)
-  local held = budget_held(s, me)
+  local held = budget_held(s)
   for _, m in ipairs(MONEY) do
     if me.limit[m] > 0 then set('budget_' .. m .. '_held', round_money(held[m])) end
   end

@@ -5,15 +5,17 @@
   Returns {now, 1 or 0...}: was it dead?
   Repeat: a second time it is not dead, and nothing happens.
 ]]
-local out = {now}
+local out, ids, listed = {now}, {}, {}
 for i = 1, #ARGV do
-  local was = call('ZREM', dead, ARGV[i])
-  if was == 1 then
-    call('DEL', stem_job .. ARGV[i], stem .. 'replies:' .. ARGV[i])
-    call('SREM', waited, ARGV[i])
-    count('dead_dropped')
+  local id = ARGV[i]
+  local was = call('ZSCORE', dead, id) and not listed[id]
+  if was then
+    ids[#ids + 1] = id
+    listed[id] = true
   end
-  out[#out + 1] = was
+  out[#out + 1] = was and 1 or 0
 end
+drop_dead(ids)
+count('dead_dropped', #ids)
 write_counts()
 return out

@@ -31,10 +31,11 @@ local function retry(id)
   if call('HEXISTS', key, 'raw') == 1 then
     if back_to_jobs(key) == 2 then return 2 end
   else
-    call('HSET', key, 'state', 'delayed', 'due', text(now), 'attempts', '0', 'throttles', '0',
+    local at = due_now(id, key)
+    call('HSET', key, 'state', 'delayed', 'due', at, 'attempts', '0', 'throttles', '0',
          'recoveries', '0')
     call('HDEL', key, 'cause', 'died')
-    call('ZADD', delayed, text(now), id)
+    call('ZADD', delayed, at, id)
   end
   call('ZREM', dead, id)
   call('DEL', stem_result .. id)

@@ -136,6 +136,25 @@ local function hold(id, run, key, due)
   return text(expires >= 0 and math.min(expires, now + HELD_KEPT) or now + HELD_KEPT)
 end
 
+-- due_now: when a job is due that should go on at once, but for one of a paused run.
+local function due_now(id, key)
+  local run = call('HGET', key, 'run') or ''
+  return is_held(run) and hold(id, run, key, text(now)) or text(now)
+end
+
+-- drop_dead throws dead jobs away; their results stay until they expire.
+local function drop_dead(ids)
+  local keys = {}
+  for i, id in ipairs(ids) do
+    keys[2 * i - 1] = stem_job .. id
+    keys[2 * i] = stem .. 'replies:' .. id
+  end
+  if #ids == 0 then return end
+  call('ZREM', dead, unpack(ids))
+  call('SREM', waited, unpack(ids))
+  call('DEL', unpack(keys))
+end
+
 -- forget: the job's hash was evicted or deleted by hand: no one can run it, or wait for it.
 local function forget(id)
   call('DEL', stem_job .. id, stem .. 'replies:' .. id)

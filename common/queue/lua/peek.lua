@@ -4,9 +4,9 @@
 
   Returns {now, model...}: each once, '' where a payload names none. It is read by its look, not parsed.
   Keeps:   it changes nothing.
-  Bounds:  16 due jobs, and of `jobs` the next 64 and the latest 32, 256 KiB beyond the first.
+  Bounds:  16 due jobs, and of `jobs` the next 56 and the latest 28; one payload beyond 256 KiB.
 ]]
-local out, seen, bytes = {now}, {}, nil
+local out, seen, bytes = {now}, {}, 0
 
 local function look(payload)
   local model = string.match(payload, '"model"%s*:%s*"([%w._:/@-]+)"') or ''
@@ -17,11 +17,10 @@ end
 
 local function look_at(first, step, most)
   for i = 0, most - 1 do
-    local payload = call('LINDEX', jobs, first + step * i)
+    local payload = bytes <= 262144 and call('LINDEX', jobs, first + step * i)
     if not payload then return end
     look(payload)
-    bytes = bytes and bytes + #payload or 0
-    if bytes > 262144 then return end
+    bytes = bytes + #payload
   end
 end
 
@@ -30,6 +29,6 @@ for _, id in ipairs(call('ZRANGEBYSCORE', delayed, '-inf', text(now), 'LIMIT', 0
     look(call('HGET', stem_job .. id, 'payload') or '')
   end
 end
-look_at(-1, -1, 64)
-look_at(0, 1, 32)
+look_at(-1, -1, 56)
+look_at(0, 1, 28)
 return out

@@ -532,8 +532,7 @@ if me then
   budget_hear(s, set, me)
 end
 if cause == 'budget' and (new_day or arg[2] == 1) then
-  local _, reached = 1, nil
-  if me then _, reached = budget_room(s, me, 1) end
+  local reached = me and select(2, budget_room(s, me, 1))
   if not reached then
     open_gate()
     open_at, cause = 0, ''

@@ -10,13 +10,13 @@
   ARGV[7] max dead        so many dead jobs are kept, the oldest go; 0 or absent = no limit
 
   Returns {now, next due or -1, waiting, delayed, active, dead, paused 0/1, recovered, buried,
-  what is to be cancelled besides (1 = delayed jobs, 2 = more than one call looks at), id...}: the ids
+  what is to be cancelled besides (1 = delayed jobs, 2 = more, and this call got on with it), id...}: the ids
   in flight that are to be cancelled.
   Keeps:  a recovered job is due now; a recovered payload is next in `jobs`, where it came from, and
           of several the one that was taken first is next.
           A job that has lost its place in active, delayed or dead (keys deleted by hand, or half a
           data set restored) gets it back: the sweep looks at one page of keys a second.
-  Bounds: 100 leases, 100 cancels, 100 dead jobs, 1 MiB of payload beyond the first, 250 reply lists, 500 keys.
+  Bounds: 100 leases, 100 cancels, 100 dead jobs, 1 MiB of payload beyond the first, 250 reply lists, a page of about 100 keys.
   Repeat: what ran out and was to be cancelled has been dealt with; it goes on with the rest.
 ]]
 local max_deaths = tonumber(ARGV[2])
@@ -76,9 +76,10 @@ local function recover_job(id, key)
   call('HINCRBY', key, 'recoveries', 1)
   call('HSETNX', key, 'attempts', '0')
   call('HSETNX', key, 'throttles', '0')
-  call('HSET', key, 'state', 'delayed', 'due', text(now))
+  local at = due_now(id, key)
+  call('HSET', key, 'state', 'delayed', 'due', at)
   call('HDEL', key, 'token', 'worker')
-  due[#due + 1] = text(now)
+  due[#due + 1] = at
   due[#due + 1] = id
 end
 
@@ -104,7 +105,7 @@ local function recover()
   recovered = #freed
 end
 
-local running, pending = {}, 0
+local running, pending, answered = {}, 0, 0
 local function cancel_one(id)
   if call('ZSCORE', active, id) then
     running[#running + 1] = id
@@ -118,7 +119,7 @@ local function cancel_one(id)
       count('cancelled')
       tell(id, 'cancelled', '')
     end
-    call('SREM', cancel, id)
+    answered = answered + call('SREM', cancel, id)
   end
 end
 
@@ -154,7 +155,7 @@ end
 local function sweep()
   local at = stem .. 'op:sweep'
   if not call('SET', at .. ':at', '1', 'PX', 1000, 'NX') then return end
-  local page = try('SCAN', call('GET', at) or '0', 'MATCH', stem_job .. '*', 'COUNT', 500)
+  local page = try('SCAN', call('GET', at) or '0', 'MATCH', stem_job .. '*', 'COUNT', 100)
   if page.err then return end -- this user may not SCAN
   call('SET', at, page[1], 'PX', 3600000)
   for _, key in ipairs(page[2]) do put_back(string.sub(key, #stem_job + 1)) end
@@ -164,14 +165,8 @@ end
 local function cap_dead(most)
   local over = most > 0 and call('ZCARD', dead) - most or 0
   if over <= 0 then return end
-  local oldest, keys = call('ZRANGE', dead, 0, math.min(over, 100) - 1), {}
-  for i, id in ipairs(oldest) do
-    keys[2 * i - 1] = stem_job .. id
-    keys[2 * i] = stem .. 'replies:' .. id
-  end
-  call('ZREM', dead, unpack(oldest))
-  call('SREM', waited, unpack(oldest))
-  call('DEL', unpack(keys))
+  local oldest = call('ZRANGE', dead, 0, math.min(over, 100) - 1)
+  drop_dead(oldest)
   count('dead_capped', #oldest)
 end
 
@@ -187,6 +182,6 @@ pay()
 write_counts()
 local out = {now, next_due(), call('LLEN', jobs), call('ZCARD', delayed), call('ZCARD', active),
              call('ZCARD', dead), call('EXISTS', stem .. 'paused'), recovered, buried,
-             pending + (cancels > 100 and 2 or 0)}
+             pending + (cancels > 100 and answered > 0 and 2 or 0)}
 for i = 1, #running do out[10 + i] = running[i] end
 return out
