@@ -50,7 +50,7 @@ def test_a_worker_with_nothing_but_parked_jobs_sees_their_pool_open():
         fleet.results(ids, timeout_s=40)  # those too that were put aside while it opened
 
 
-def test_a_gate_that_this_worker_shut_is_not_opened_by_older_news():
+def test_a_429_holds_back_the_worker_that_got_it_while_redis_says_nothing():
     with Fleet(latency="constant:300", rpm=60000) as fleet:
         links = Links(fleet.redis.dir, fleet.redis.socket)
         link = links.new()
@@ -60,7 +60,7 @@ def test_a_gate_that_this_worker_shut_is_not_opened_by_older_news():
         fleet.push(*[{"id": i, "prompt": i} for i in ids])
         worker = fleet.worker(env={"PENSTOCK_REDIS_URL": f"unix://{link.path}"}, concurrency=16)
         wait_until(lambda: fleet.sim.stats()["requests"] >= 40, 20, "the call that is refused")
-        link.set("hang")  # the answer to what is asked from now on comes after the 429
+        link.set("hang")  # Redis hears of the 429 later
         wait_until(lambda: 429 in [c["status"] for c in fleet.sim.log() if c["ending"] == "answered"],
                    20, "the 429")
         time.sleep(0.5)  # the worker has read it
