@@ -320,3 +320,41 @@ def test_top_prints_one_snapshot_where_there_is_no_terminal(busy):
     assert set(run_json(busy, "top", "--queue", "other")["queues"]) == {"other"}
     run(busy, "top", "--interval", "5ms", code=USAGE)
     run(busy, "top", "default", code=USAGE)
+
+
+def test_top_names_a_run_of_two_queues_twice_and_says_when_redis_refuses(bare):
+    for queue in ("a", "b"):
+        bare.r.hset(bare.key("run:nightly", queue), mapping={"succeeded": 1, "updated": 5})
+        bare.r.rpush(bare.key("jobs", queue), "{}")
+    bare.r.zadd("penstock:workers", {"w": int(bare.r.time()[0]) * 1000})
+    bare.r.hset("penstock:worker:w", mapping={"queues": "a,b", "runs": "a/nightly b/nightly"})
+    runs = run_json(bare, "top")["runs"]
+    assert sorted((name, run["queue"]) for name, run in runs.items()) in (
+        [("b/nightly", "b"), ("nightly", "a")], [("a/nightly", "a"), ("nightly", "b")])
+    bare.r.execute_command("ACL", "SETUSER", "no-time", "on", ">pw", "~*", "+@all", "-time")
+    run(bare, "top", "--once", "--redis-url", f"unix://no-time:pw@{bare.redis.socket}", code=NO_REDIS)
+    assert "time" in run.err and run.err.count("\n") == 1
+
+
+def test_a_name_that_nothing_has_used_is_told(bare):
+    run(bare, "pause", "--pool", "nonsense", code=USAGE)
+    assert not bare.r.keys("penstock:pool:*")
+    run(bare, "pause", "--run", "nosuch")
+    assert "is its name right?" in run.err
+    assert run_json(bare, "runs", "nosuch")["nosuch"]["paused"] is True
+    run(bare, "resume", "--run", "nosuch")
+    assert "is its name right?" in run.err
+    run(bare, "limits", "nosuch:main:x", code=1)
+    assert "no worker has used this pool" in run.err
+
+
+@pytest.mark.parametrize("words", [["tail", "--count", "5x"], ["dead", "list", "--limit", "x"],
+                                   ["tail", "--count", "1", "--run", "a b"]])
+def test_a_number_or_a_name_that_is_half_one_is_refused(bare, words):
+    run(bare, *words, code=USAGE)
+    assert words[-2] in run.err and run.err.count("\n") == 1
+
+
+def test_help_is_a_verb_too(bare):
+    assert run(bare, "help") == run(bare, "--help")
+    assert run(bare, "help", "top") == run(bare, "top", "--help")

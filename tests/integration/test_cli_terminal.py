@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import signal
+import time
 
 import pytest
 from fleet import Fleet
@@ -191,3 +192,26 @@ def test_top_says_that_redis_has_gone_and_goes_on_when_it_is_back(tmp_path):
             assert "no connection" not in term.screen()
             term.keys("q")
             term.wait("^exit:0")
+
+
+def test_top_with_more_workers_and_runs_than_it_shows_asks_once_a_tick():
+    with Fleet() as fleet:
+        now = int(fleet.r.time()[0]) * 1000
+        for n in range(120):
+            fleet.r.zadd("penstock:workers", {f"w{n}": now + n})
+            fleet.r.hset(f"penstock:worker:w{n}", mapping={
+                "seen": now, "queues": "default", "started": now, "in_flight": n,
+                "runs": " ".join(f"default/r{n}-{k}" for k in range(8))})
+        with Terminal(f"{PENSTOCK} top", fleet.env()) as term:
+            term.wait("WORKERS|QUEUES")
+            before, began = calls_of(fleet, "zrevrange"), time.monotonic()
+            wait_until(lambda: time.monotonic() - began > 3, 20, "three seconds")
+            assert calls_of(fleet, "zrevrange") - before <= 2 * (time.monotonic() - began + 2)
+            for key in "1234":  # each section, sorted by what its rows have
+                term.keys(key)
+            term.keys("q")
+            term.wait("^exit:0")
+
+
+def calls_of(fleet, command):
+    return fleet.r.info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0)

@@ -61,6 +61,17 @@ def test_a_worker_works_and_a_producer_pushes_with_the_rights_of_users_acl(guard
     assert not worker_refusals
 
 
+def test_the_command_line_works_with_the_rights_that_docs_redis_md_names(guarded):
+    def cli(user, *words):
+        guarded.cli(*words, "--redis-url", f"unix://{user}:pw-{user}@{guarded.redis.socket}")
+    guarded.worker(env={"PENSTOCK_REDIS_URL": f"unix://worker:pw-worker@{guarded.redis.socket}"})
+    cli("producer", "push", "--id", "p", "--wait", "hello")
+    cli("producer", "get", "p")
+    cli("producer", "wait", "p")
+    for words in (["stats"], ["top", "--once"], ["runs"], ["workers"], ["limits"]):
+        cli("watcher", *words)
+
+
 def test_a_producer_sees_no_ones_jobs_and_a_watcher_changes_nothing(guarded):
     producer, watcher = guarded.redis.as_user("producer"), guarded.redis.as_user("watcher")
     for command in (("LRANGE", SH + "jobs", 0, -1), ("LPOP", SH + "jobs"), ("SMEMBERS", SH + "cancel"),

@@ -34,9 +34,12 @@ def test_a_job_of_a_model_never_met_passes_those_of_a_shut_pool(fleet):
 def test_with_one_model_in_a_queue_what_waits_for_its_pool_stays_in_jobs(fleet):
     fleet.r.hset("penstock:pool:{anthropic:main:claude-sonnet-5}", mapping={
         "open_at": int(time.time() * 1000) + 900000, "cause": "paused", "why": "a test"})
-    fleet.worker()
+    admin = Admin(fleet.worker(env={"PENSTOCK_HTTP": "127.0.0.1:0"}))
     fleet.push(*[{"id": f"w{n}", "prompt": "w", "model": "claude-sonnet-5"} for n in range(30)])
-    time.sleep(2.5)
+    asked = admin.metric("penstock_redis_calls_total")
+    wait_until(lambda: admin.metric("penstock_queue_depth", queue="default", state="waiting") == 30
+               and admin.metric("penstock_redis_calls_total") >= asked + 8, 30,
+               "the worker to have looked at them several times")
     assert fleet.depth()["jobs"] == 30
 
 

@@ -240,13 +240,14 @@ static void on_answer(int err, const struct reply *reply, void *arg)
 {
     struct ask *a = arg;
     struct board *b = a->board;
-    if (err != ERR_LINK_DOWN) // a key of another type reads as nothing
+    bool other_type = err == ERR_REDIS && reply_is_error(reply, "WRONGTYPE");
+    if (err == ERR_REDIS && !other_type && !b->refusal[0])
+        snprintf(b->refusal, sizeof b->refusal, "%.150s", reply_text(reply));
+    if (!err || other_type) // a key of another type reads as nothing
         take(b, a, err ? NULL : reply);
     free(a);
-    if (--b->pending == 0) {
-        b->told = b->told || err == 0;
+    if (--b->pending == 0)
         b->fresh(b);
-    }
 }
 
 // --- questions -------------------------------------------------------------------------------
@@ -309,6 +310,7 @@ void board_ask(struct board *b)
     b->seconds = b->at_ms ? (double)(now_ms - b->at_ms) / 1e3 : 0;
     b->at_ms = now_ms;
     b->more_names = false;
+    b->refusal[0] = '\0';
     ask(b, (struct ask){.what = ASK_TIME}, WORDS("TIME"));
     key_workers(prefix, key, sizeof key);
     ask(b, (struct ask){.what = ASK_WORKERS}, WORDS("ZREVRANGE", key, "0", "99"));
@@ -383,6 +385,8 @@ static int round_to_end(struct board *b)
     board_ask(b);
     while (b->pending)
         uv_run(sync_loop(b->cli->redis), UV_RUN_ONCE);
+    if (b->refusal[0])
+        return cli_fail(b->cli, EXIT_NO_REDIS, "Redis refuses: %s", b->refusal);
     return rlink_is_up(sync_link(b->cli->redis))
                ? 0
                : cli_fail(b->cli, EXIT_NO_REDIS, "the connection to Redis broke: %s",

@@ -60,12 +60,12 @@ struct board {
     struct board_worker workers[BOARD_WORKERS];
     struct board_run runs[BOARD_RUNS];
     size_t queue_count, pool_count, worker_count, run_count;
-    int64_t now_ms;  // Redis' clock
-    double seconds;  // since the round before
-    uint64_t at_ms;  // when this round was asked for, monotonic
-    size_t pending;  // answers under way
-    bool more_names; // this round brought names that the next one has to ask about
-    bool told;       // there was a whole round
+    int64_t now_ms;    // Redis' clock
+    double seconds;    // since the round before
+    uint64_t at_ms;    // when this round was asked for, monotonic
+    size_t pending;    // answers under way
+    bool more_names;   // this round brought names that the next one has to ask about
+    char refusal[160]; // what Redis would not answer, and why; "" = it answered everything
     void (*fresh)(struct board *b);
     void *owner;
 };

@@ -71,6 +71,7 @@ void cli_key(const struct cli *c, const char *name, char ret[CLI_KEY_MAX]);
 // cli_ms reads "500", "30s", "5m", "2h", "1d" as milliseconds (a plain number is seconds); -1 =
 // wrong.
 int64_t cli_ms(const char *text);
+int64_t cli_count(const char *text); // a whole number of 1 or more, nothing behind it; -1 = wrong
 int cli_now(struct cli *c, int64_t *ret_ms) MUST_CHECK; // the Redis server's time
 // cli_hold_delayed puts aside a paused run's jobs that wait for their time. 0, or an exit code.
 int cli_hold_delayed(struct cli *c, const char *run) MUST_CHECK;

@@ -138,7 +138,10 @@ static int list_one(struct dead *d, const char *id)
 static int dead_list(struct dead *d)
 {
     const char *text = cli_option(d->cli, "limit");
-    size_t most = text ? (size_t)strtoul(text, NULL, 10) : DEAD_PAGE, shown = 0, at = 0;
+    int64_t given = text ? cli_count(text) : DEAD_PAGE;
+    if (given < 0)
+        return cli_fail(d->cli, EXIT_USAGE, "--limit %s: write a number of jobs, 1 or more", text);
+    size_t most = (size_t)given, shown = 0, at = 0;
     int code = 0;
     out_begin(&d->out, NULL);
     do {

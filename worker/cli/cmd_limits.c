@@ -56,7 +56,7 @@ static int list_all(struct cli *c)
     struct out o = {.json = c->json};
     struct shown s = {.out = &o};
     char key[CLI_KEY_MAX];
-    int code = cli_now(c, &s.now_ms);
+    int code = cli_now(c, &s.now_ms), unknown = 0;
     for (int i = 0; i < c->argc; i++)
         names_add(&pools, span_of(c->argv[i]));
     if (!code && c->argc == 0)
@@ -65,6 +65,11 @@ static int list_all(struct cli *c)
     out_begin(&o, NULL);
     for (size_t i = 0; !code && i < pools.count; i++) {
         key_pool(c->conf.prefix, pools.at[i], key, sizeof key);
+        if (c->argc && sync_int(c->redis, "EXISTS", key, 1) == 0) {
+            unknown =
+                cli_fail(c, EXIT_SOME_FAILED, "%s: no worker has used this pool", pools.at[i]);
+            continue;
+        }
         out_begin(&o, pools.at[i]);
         if (sync_words(c->redis, print_pool, &s, "HGETALL", key, NULL))
             code = cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis));
@@ -74,7 +79,7 @@ static int list_all(struct cli *c)
     if (!code && pools.count == 0)
         fprintf(stderr, "penstock limits: no pool yet; the first call of a worker makes one\n");
     names_fini(&pools);
-    return code;
+    return code ? code : unknown;
 }
 
 static int kind_of(const char *word, size_t len)

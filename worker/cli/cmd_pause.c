@@ -8,7 +8,8 @@
 bool cli_is_pool(const char *name)
 {
     size_t len = strlen(name);
-    return len > 0 && len <= 220 &&
+    const char *colon = strchr(name, ':');
+    return len > 0 && len <= 220 && colon && strchr(colon + 1, ':') && // provider:account:class
            strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                         "0123456789._:/@-") == len;
 }
@@ -47,11 +48,29 @@ static int failed(struct cli *c)
     return cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis));
 }
 
+// warn_unknown: a name that nothing has used yet is taken all the same, but may be a mistake.
+static void warn_unknown(struct cli *c, const char *kind, const char *key, const char *verb)
+{
+    if (sync_int(c->redis, "EXISTS", key, 1) == 0)
+        fprintf(stderr,
+                "penstock %s: nothing has used this %s yet; is its name right? penstock %s\n",
+                c->verb->name, kind, verb);
+}
+
+static void warn_unknown_run(struct cli *c, const char *run)
+{
+    char name[NAME_BYTES_MAX + 8], key[CLI_KEY_MAX];
+    snprintf(name, sizeof name, "run:%s", run);
+    cli_key(c, name, key);
+    warn_unknown(c, "run", key, "runs shows them");
+}
+
 static int pause_pool(struct cli *c, const char *pool)
 {
     static struct args args;
     char key[CLI_KEY_MAX];
     key_pool(c->conf.prefix, pool, key, sizeof key);
+    warn_unknown(c, "pool", key, "stats shows them");
     args_add_str(&args, "paused");
     args_add_int(&args, -1);
     args_add_int(&args, 0);
@@ -66,6 +85,7 @@ static int pause_run(struct cli *c, const char *run)
 {
     char key[CLI_KEY_MAX];
     cli_key(c, "held", key);
+    warn_unknown_run(c, run);
     if (sync_words(c->redis, NULL, NULL, "SADD", key, run, NULL))
         return failed(c);
     int code = cli_hold_delayed(c, run);
@@ -96,6 +116,7 @@ static int resume_pool(struct cli *c, const char *pool)
     static struct args args;
     char key[CLI_KEY_MAX];
     key_pool(c->conf.prefix, pool, key, sizeof key);
+    warn_unknown(c, "pool", key, "stats shows them");
     args_add_int(&args, 0);
     args_add_int(&args, 0);
     if (sync_script(c->redis, SCRIPT_POOL_OPEN, key, &args, NULL, NULL))
@@ -134,6 +155,7 @@ int cli_release(struct cli *c, const char *run, size_t *ret_jobs)
 
 static int resume_run(struct cli *c, const char *run)
 {
+    warn_unknown_run(c, run);
     int code = cli_release(c, run, NULL);
     if (!code)
         print_done(c, "open", "run", run);

@@ -163,8 +163,13 @@ static double time_plan(struct batch *b, enum quota_kind *ret_kind)
     char why[SYNC_WHY_MAX];
     plan_pool(b);
     *ret_kind = QUOTA_KINDS;
-    if (!b->pool_key[0] || sync_open(&c->conf, &c->redis, why, sizeof why))
+    if (!b->pool_key[0] || cli_option(c, "simulate"))
         return -1;
+    if (sync_open(&c->conf, &c->redis, why, sizeof why)) {
+        if (c->redis_named)
+            fprintf(stderr, "penstock run: %s\n", why);
+        return -1;
+    }
     if (cli_now(c, &b->quota_at) ||
         sync_words(c->redis, take_quota, &b->quota, "HGETALL", b->pool_key, NULL))
         return -1;
@@ -398,8 +403,11 @@ static void pause_run(struct batch *b)
     char key[CLI_KEY_MAX];
     cli_key(b->cli, "held", key);
     b->held = b->window.pushed && !b->own && rlink_is_up(sync_link(b->redis)) &&
-              sync_words(b->redis, NULL, NULL, "SADD", key, b->run, NULL) == 0 &&
-              cli_hold_delayed(b->cli, b->run) == 0;
+              sync_words(b->redis, NULL, NULL, "SADD", key, b->run, NULL) == 0;
+    if (b->held && cli_hold_delayed(b->cli, b->run))
+        fprintf(stderr,
+                "penstock run: those of them that wait for their time were not reached: the "
+                "calls of some may still start\n");
 }
 
 static int end(struct batch *b, bool went)

@@ -133,6 +133,21 @@ static int print_workers(struct cli *c, struct out *o)
     return code;
 }
 
+static void take_int(int err, const struct reply *reply, void *arg)
+{
+    *(int64_t *)arg = err ? 0 : reply_int_or(reply, 0);
+}
+
+// print_paused says so of a run whose name is in `held`.
+static void print_paused(struct cli *c, struct out *o, const char *queue, const char *run)
+{
+    char key[CLI_KEY_MAX];
+    int64_t held = 0;
+    key_queue(c->conf.prefix, queue, "held", key, sizeof key);
+    if (sync_words(c->redis, take_int, &held, "SISMEMBER", key, run, NULL) == 0 && held == 1)
+        out_bool(o, "paused", true);
+}
+
 static int print_runs(struct cli *c, struct out *o, const char *queue)
 {
     struct names runs = {0};
@@ -144,6 +159,7 @@ static int print_runs(struct cli *c, struct out *o, const char *queue)
         snprintf(name, sizeof name, "run:%s", runs.at[i]);
         key_queue(c->conf.prefix, queue, name, key, sizeof key);
         out_begin(o, runs.at[i]);
+        print_paused(c, o, queue, runs.at[i]);
         code = hash_of(c, o, key);
         out_end(o);
     }
@@ -203,6 +219,7 @@ int cmd_runs(struct cli *c)
         snprintf(name, sizeof name, "run:%s", c->argv[i]);
         cli_key(c, name, key);
         out_begin(&o, c->argv[i]);
+        print_paused(c, &o, c->queue, c->argv[i]);
         code = hash_of(c, &o, key);
         out_end(&o);
     }

@@ -127,7 +127,7 @@ static int read_options(struct tail *t)
     t->run = cli_option(c, "run");
     t->status = cli_option(c, "status");
     t->text = cli_option(c, "text") != NULL;
-    t->left = count ? strtoll(count, NULL, 10) : -1;
+    t->left = count ? cli_count(count) : -1;
     if (c->argc)
         return cli_fail(c, EXIT_USAGE, "no argument wanted; --queue NAME says which queue");
     if (count && t->left < 1)
@@ -136,6 +136,9 @@ static int read_options(struct tail *t)
         return cli_fail(c, EXIT_USAGE, "--timeout %s is no time; write 30s, 5m or 2h", timeout);
     if (t->status && !cli_is_status(t->status))
         return cli_fail(c, EXIT_USAGE, "--status is succeeded, failed, expired or cancelled");
+    if (t->run && !name_is_valid(t->run, strlen(t->run)))
+        return cli_fail(c, EXIT_USAGE, "--run %s is no run's name; penstock runs shows them",
+                        t->run);
     t->until_ms = clock_mono_ms() + (uint64_t)ms;
     return 0;
 }

@@ -25,7 +25,7 @@ struct live {
     uv_signal_t signals[SIGNALS];
     struct strbuf frame;
     char subject[256]; // what the question was about
-    bool asking, asked_pool, asked_pause, again, over;
+    bool asking, asked_pool, asked_pause, again, over, caught_up;
     char change[TOP_NOTE]; // what the answer will be told as
 };
 
@@ -46,14 +46,17 @@ static void draw(struct live *l)
 static void on_fresh(struct board *b)
 {
     struct live *l = b->owner;
-    if (b->more_names)
-        board_ask(b); // at once: what was just learnt has no figures yet
+    bool again = b->more_names && !l->caught_up;
+    l->caught_up = true;
+    if (again)
+        board_ask(b); // at once, but once a tick: what was just learnt has no figures yet
     draw(l);
 }
 
 static void on_tick(uv_timer_t *t)
 {
     struct live *l = t->data;
+    l->caught_up = false;
     board_ask(&l->top.board);
     if (!rlink_is_up(sync_link(l->cli->redis)))
         draw(l);

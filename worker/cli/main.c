@@ -63,6 +63,15 @@ int64_t cli_ms(const char *text)
     return -1;
 }
 
+int64_t cli_count(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 15 || text[digits])
+        return -1;
+    int64_t n = strtoll(text, NULL, 10);
+    return n > 0 ? n : -1;
+}
+
 bool cli_colour(void)
 {
     const char *no = getenv("NO_COLOR");
@@ -237,9 +246,10 @@ static int run(struct cli *c, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct cli c = {0};
-    signal(SIGPIPE, SIG_DFL); // `penstock ... | head` ends quietly
-    const struct cli_verb *v = argc > 1 ? find_verb(argv[1]) : NULL;
-    if (argc < 2 || wants_help(argc, argv)) {
+    signal(SIGPIPE, SIG_DFL);                             // `penstock ... | head` ends quietly
+    bool asks = argc > 1 && strcmp(argv[1], "help") == 0; // penstock help [VERB]
+    const struct cli_verb *v = argc > 1 + asks ? find_verb(argv[1 + asks]) : NULL;
+    if (argc < 2 || asks || wants_help(argc, argv)) {
         if (v)
             help_verb(v);
         else

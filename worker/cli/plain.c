@@ -34,14 +34,6 @@ void plain_copy(char *ret, size_t room, struct span text)
     plain_clean(ret);
 }
 
-size_t plain_width(const char *text)
-{
-    size_t n = 0;
-    for (; *text; text++)
-        n += !continues(*text);
-    return n;
-}
-
 size_t plain_fit(const char *text, size_t columns)
 {
     size_t at = 0, n = 0;

@@ -10,8 +10,7 @@ enum { PLAIN_WORD = 24 };
 void plain_clean(char *text); // in place
 // plain_copy copies as much as fits, cleaned, cut between characters.
 void plain_copy(char *ret, size_t room, struct span text);
-// plain_width counts the characters; plain_fit gives the bytes of the first so many.
-size_t plain_width(const char *text);
+// plain_fit gives the bytes of the first so many characters.
 size_t plain_fit(const char *text, size_t columns);
 
 void plain_count(double n, char ret[PLAIN_WORD]); // "950", "12.3k", "4.5M"

@@ -47,10 +47,11 @@ static enum top_section sorting_section;
 
 static double load_of(const struct board *b, enum top_section s, size_t i)
 {
-    const struct board_queue *q = &b->queues[i];
+    const int64_t *depth;
     switch (s) {
     case TOP_QUEUES:
-        return (double)(q->depth[DEPTH_WAITING] + q->depth[DEPTH_DELAYED] + q->depth[DEPTH_ACTIVE]);
+        depth = b->queues[i].depth;
+        return (double)(depth[DEPTH_WAITING] + depth[DEPTH_DELAYED] + depth[DEPTH_ACTIVE]);
     case TOP_POOLS:
         return b->pools[i].quota.accepted;
     case TOP_RUNS:
@@ -304,6 +305,8 @@ static void draw_title(const struct top *t, struct frame *f)
         line(f, LOOK_TROUBLE, "no connection to Redis: %s", t->trouble);
         return;
     }
+    if (b->refusal[0])
+        line(f, LOOK_TROUBLE, "Redis refuses: %s", b->refusal);
     plain_count(left, word[0]);
     plain_rate(done, word[1]);
     plain_rate(held, word[2]);

@@ -2,6 +2,9 @@
 #include "worker/cli/out.h"
 #include "worker/cli/top.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static void print_queue(struct out *o, const struct board_queue *q)
 {
     out_begin(o, q->name);
@@ -43,9 +46,22 @@ static void print_pool(struct out *o, const struct board_pool *p, int64_t now_ms
     out_end(o);
 }
 
-static void print_run(struct out *o, const struct board_run *r)
+// run_key: a run's name, with its queue where another queue has a run of that name before it.
+static void run_key(const struct board *b, size_t at, char *ret, size_t room)
 {
-    out_begin(o, r->name);
+    const struct board_run *r = &b->runs[at];
+    bool taken = false;
+    for (size_t i = 0; i < at; i++)
+        taken |= strcmp(b->runs[i].name, r->name) == 0;
+    snprintf(ret, room, "%s%s%s", taken ? r->queue : "", taken ? "/" : "", r->name);
+}
+
+static void print_run(struct out *o, const struct board *b, size_t at)
+{
+    const struct board_run *r = &b->runs[at];
+    char key[2 * NAME_BYTES_MAX + 2];
+    run_key(b, at, key, sizeof key);
+    out_begin(o, key);
     out_str(o, "queue", r->queue);
     out_number(o, "succeeded", r->succeeded.value);
     out_number(o, "failed", r->failed.value);
@@ -85,7 +101,7 @@ void top_json(const struct top *t)
             else if (s == TOP_POOLS)
                 print_pool(&o, &b->pools[i], b->now_ms);
             else if (s == TOP_RUNS)
-                print_run(&o, &b->runs[i]);
+                print_run(&o, b, i);
             else
                 print_worker(&o, &b->workers[i]);
         }

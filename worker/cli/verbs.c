@@ -94,7 +94,8 @@ const struct cli_verb cli_verbs[] = {
     {"stats", "", "queues, pools and workers as they stand", cmd_stats, {QUEUE, JSON}},
     {"top",
      "",
-     "the same, live on a full screen; h tells the keys. One snapshot where there is no terminal",
+     "queues, pools, runs and workers, live on a full screen; h tells the keys. One snapshot where "
+     "there is no terminal",
      cmd_top,
      {QUEUE,
       JSON,

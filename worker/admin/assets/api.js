@@ -31,7 +31,7 @@ async function answer(response) {
   return body;
 }
 
-// get asks again once where the worker says that it was too many questions at once.
+// get asks again, three times at the most, where the worker says that it was too many questions at once.
 export async function get(path, params) {
   const query = params ? '?' + new URLSearchParams(params) : '';
   for (let tries = 0;; tries++) {

@@ -31,7 +31,7 @@ export function rate(n) {
   return n < 0.005 ? '0' : n.toFixed(2);
 }
 
-// span_ms: a length of time, as a person says it.
+// span: a length of time, as a person says it.
 export function span(ms) {
   if (ms === null || ms === undefined || !isFinite(ms)) return NONE;
   if (ms < 0) ms = 0;

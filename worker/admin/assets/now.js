@@ -129,14 +129,13 @@ function makePool(p) {
 }
 
 function askPool(p) {
-  const pause = p.open || p.cause !== 'paused';
   const resume = !p.open;
   confirm(resume
     ? {title: 'Resume this pool?', text: `${p.name}. Calls may start at once, in the whole fleet.`,
        yes: 'Resume', path: 'pools/resume', body: {pool: p.name}}
     : {title: 'Pause this pool?', text: `${p.name}. No call to it starts, in the whole fleet, until ` +
        'someone resumes it. Calls under way end as usual; no job is lost.',
-       yes: 'Pause', path: 'pools/pause', body: {pool: p.name}, reason: pause});
+       yes: 'Pause', path: 'pools/pause', body: {pool: p.name}, reason: true});
 }
 
 function askLimit(p) {
