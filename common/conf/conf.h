@@ -4,6 +4,7 @@
 #define PENSTOCK_CONF_CONF_H
 
 #include "common/base/attrs.h"
+#include "common/base/strbuf.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +28,7 @@ struct conf {
     const char *api_version;
     const char *auth;          // x-api-key or bearer
     const char *governor;      // on or off
+    const char *model_groups;  // "claude-opus-4*=opus-4": which models share a quota; NULL = none
     const char *output_charge; // produced or reserved: how the API charges output tokens
     const char *budget_usd;    // of a day and pool: "12.50"; 0 = none (conf_nano_usd)
     int64_t budget_tokens;     // of a day and pool; 0 = none
@@ -94,6 +96,10 @@ void conf_markdown(FILE *out);
 
 // conf_nano_usd gives an amount of dollars in billionths; 0 where the text is none.
 int64_t conf_nano_usd(const char *text);
+
+// conf_group gives the group that a model (without its date) shares its quota with, the first that
+// fits; nothing where none does.
+struct span conf_group(const struct conf *c, struct span model);
 
 // A key of conf.api_keys, or the only one.
 struct conf_key {

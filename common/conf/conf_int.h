@@ -67,6 +67,7 @@ int conf_check_queues(char *text, char *ret_why, size_t room);
 int conf_check_base_url(char *text, char *ret_why, size_t room);
 int conf_check_version(char *text, char *ret_why, size_t room);
 int conf_check_model(char *text, char *ret_why, size_t room);
+int conf_check_groups(char *text, char *ret_why, size_t room);
 int conf_check_proxy(char *text, char *ret_why, size_t room);
 int conf_check_usd(char *text, char *ret_why, size_t room);
 int conf_check_http(char *text, char *ret_why, size_t room);

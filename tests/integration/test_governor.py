@@ -171,6 +171,36 @@ def test_a_429_of_one_key_shuts_its_pool_alone():
         assert fleet.calls_by_key().get("a", 0) - before <= 20, "what had been granted before"
 
 
+# ------------------------------------------------------------------------------------ groups of models
+
+def test_models_of_a_group_share_one_pool_and_its_gate():
+    with Fleet(latency="constant:5") as fleet:
+        fleet.worker(concurrency=4, model_groups="claude-opus-4*=opus-4,claude-sonnet-4-5=other-one")
+        fleet.push({"id": "a", "prompt": "x", "model": "claude-opus-4-1-20250805"},
+                   {"id": "b", "prompt": "x", "model": "claude-opus-4"},
+                   {"id": "c", "prompt": "x", "model": "claude-sonnet-4-5-20250929"},
+                   {"id": "d", "prompt": "x", "model": "claude-sonnet-4-6"})
+        fleet.results("abcd")
+        pools = set(fleet.r.scan_iter("penstock:pool:*")) - {POOL % ("main", MODEL)}
+        assert pools == {POOL % ("main", name) for name in ("claude-sonnet-4-6", "opus-4", "other-one")}
+        fleet.r.hset(POOL % ("main", "opus-4"), mapping={
+            "open_at": int(fleet.r.time()[0] * 1000) + 60000, "cause": "quota"})
+        fleet.push(*[{"id": f"o{n}", "prompt": "x", "model": f"claude-opus-4-{n}"} for n in range(3)],
+                   {"id": "e", "prompt": "x", "model": "claude-sonnet-4-6"})
+        fleet.result("e")
+        assert not fleet.r.exists(*[fleet.key(f"result:o{n}") for n in range(3)]), "their pool is shut"
+
+
+def test_model_names_that_jobs_make_up_share_a_pool_once_there_are_too_many():
+    with Fleet(latency="constant:1") as fleet:
+        fleet.worker(concurrency=16)
+        fleet.push(*[{"id": f"n{n}", "prompt": "x", "model": f"made-up-{n}"} for n in range(300)])
+        results = fleet.results(ids(300), timeout_s=60)
+        assert {r["status"] for r in results.values()} == {"succeeded"}
+        pools = set(fleet.r.scan_iter("penstock:pool:*", count=1000))
+        assert len(pools) == 257 and POOL % ("main", "other") in pools
+
+
 # ------------------------------------------------------------------------------------ never fits
 
 def test_a_request_that_can_never_fit_is_dead_at_once_with_the_two_numbers():

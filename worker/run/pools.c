@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct pool *pool_new(struct run *r, const char *name, const char *class)
+static struct pool *pool_new(struct run *r, const char *name, struct span model)
 {
     struct pool *p = calloc(1, sizeof *p);
     if (!p)
@@ -22,14 +22,15 @@ static struct pool *pool_new(struct run *r, const char *name, const char *class)
     p->mean = (struct cost){.input = 400,
                             .output = (double)r->conf->max_tokens / 2,
                             .most = (double)r->conf->max_tokens};
-    budget_price(p, span_of(class), &p->mean);
+    budget_price(p, model, &p->mean);
     list_init(&p->parked);
     list_append(&r->pools, &p->link);
     r->beat_at_ms = 0; // let others know soon that this pool is in use
     return p;
 }
 
-static struct pool *pool_of(struct run *r, const struct account *a, const char *class)
+static struct pool *pool_of(struct run *r, const struct account *a, const char *class,
+                            struct span model)
 {
     char name[256];
     snprintf(name, sizeof name, "%s:%s:%s", r->provider->name, a->name, class);
@@ -39,15 +40,15 @@ static struct pool *pool_of(struct run *r, const struct account *a, const char *
         if (strcmp(p->name, name) == 0)
             return p;
     }
-    return pool_new(r, name, class);
+    return pool_new(r, name, model);
 }
 
-// fill gives a class one pool for each account.
-static int fill(struct run *r, struct pool_class *c)
+// fill gives a class one pool for each account. The model stands for what its calls cost.
+static int fill(struct run *r, struct pool_class *c, struct span model)
 {
     c->count = 0;
     for (size_t i = 0; i < r->accounts.count; i++) {
-        struct pool *p = pool_of(r, &r->accounts.at[i], c->name);
+        struct pool *p = pool_of(r, &r->accounts.at[i], c->name, model);
         if (!p)
             return ERR_NOMEM;
         p->account = &r->accounts.at[i];
@@ -56,21 +57,44 @@ static int fill(struct run *r, struct pool_class *c)
     return 0;
 }
 
-static struct pool_class *find_by_name(struct run *r, struct span model)
+// name_class writes what shares a quota: the group that a setting names, else the model without its
+// date. Of more models than anyone uses, those met last share one: names that jobs make up must not
+// fill the memory.
+static void name_class(const struct run *r, struct span model, char *ret, size_t room)
 {
-    char name[MODEL_BYTES_MAX + 1];
-    model_class(model, name, sizeof name);
+    model_class(model, ret, room);
+    struct span group = conf_group(r->conf, span_of(ret));
+    if (group.len)
+        snprintf(ret, room, "%.*s", (int)group.len, group.at);
+}
+
+static struct pool_class *class_known(struct run *r, const char *name)
+{
     list_each(&r->classes, k)
     {
         struct pool_class *c = CONTAINER_OF(k, struct pool_class, link);
         if (strcmp(c->name, name) == 0)
             return c;
     }
-    struct pool_class *c = calloc(1, sizeof *c);
+    return NULL;
+}
+
+static struct pool_class *find_by_name(struct run *r, struct span model)
+{
+    char name[MODEL_BYTES_MAX + 1];
+    name_class(r, model, name, sizeof name);
+    struct pool_class *c = class_known(r, name);
+    if (!c && r->classes.count >= CLASSES_MAX) {
+        snprintf(name, sizeof name, "other");
+        c = class_known(r, name);
+    }
+    if (c)
+        return c;
+    c = calloc(1, sizeof *c);
     if (!c)
         return NULL;
     memcpy(c->name, name, sizeof c->name);
-    if (fill(r, c)) {
+    if (fill(r, c, model)) {
         free(c);
         return NULL;
     }
@@ -242,7 +266,7 @@ int pools_prepare(struct run *r, const struct accounts *all)
     {
         const struct pool_class *c = CONTAINER_OF(k, struct pool_class, link);
         for (size_t i = 0; i < all->count; i++)
-            if (!pool_of(r, &all->at[i], c->name))
+            if (!pool_of(r, &all->at[i], c->name, span_of(c->model)))
                 return ERR_NOMEM;
     }
     return 0;
@@ -253,7 +277,8 @@ void pools_regroup(struct run *r)
     list_each(&r->pools, k) CONTAINER_OF(k, struct pool, link)->account = NULL;
     list_each(&r->classes, k)
     {
-        int err = fill(r, CONTAINER_OF(k, struct pool_class, link));
+        struct pool_class *c = CONTAINER_OF(k, struct pool_class, link);
+        int err = fill(r, c, span_of(c->model));
         assert(err == 0); // pools_prepare has made them
         (void)err;
     }

@@ -6,6 +6,7 @@
 #include "worker/run/gate.h"
 
 enum {
+    CLASSES_MAX = 256,     // of models that have pools of their own
     CLASSES_OF_QUEUE = 8,  // of one queue that are remembered,
     CLASS_SEEN_MS = 60000, // for this long, but for the latest
 };
