@@ -5,27 +5,9 @@ import subprocess
 import time
 
 import pytest
-from fleet import KEY, Fleet
+from clilib import NO_REDIS, SOME_FAILED, TIMEOUT, USAGE, run, run_json
+from fleet import Fleet
 from simlib import SLACK, build_dir, wait_until
-
-ALL_WELL, SOME_FAILED, USAGE, NO_REDIS, TIMEOUT = 0, 1, 2, 3, 4
-
-
-def run(fleet, *words, stdin="", env=None, code=0):
-    """Runs penstock without a terminal; gives what it printed on standard output."""
-    done = subprocess.run([str(build_dir() / "penstock"), *words], input=stdin, text=True,
-                          capture_output=True, env=env or fleet.env(), timeout=60 * SLACK)
-    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    run.err = done.stderr
-    assert KEY not in done.stdout + done.stderr
-    return done.stdout
-
-
-def run_json(fleet, *words, **more):
-    return json.loads(run(fleet, *words, "--json", **more))
-
-
-
 
 @pytest.fixture
 def bare():
@@ -128,46 +110,6 @@ def test_runs_are_counted(busy):
     busy.result("n")
     assert run_json(busy, "runs")["runs"]["nightly"]["succeeded"] == 1
     assert run_json(busy, "runs", "nightly")["nightly"]["succeeded"] == 1
-
-
-def test_dead_letters_are_listed_shown_retried_and_dropped(busy):
-    busy.sim.config(fail={"400": 1.0})
-    busy.push(*[{"id": f"d{n}", "prompt": "x", "run": "bad" if n % 2 else "worse"}
-                for n in range(4)], '{"prompt":1,"id":"broken"}')
-    wait_until(lambda: busy.depth()["dead"] == 5, 10, "five dead jobs")
-    assert set(run_json(busy, "dead", "list")) == {"d0", "d1", "d2", "d3", "broken"}
-    assert list(run_json(busy, "dead", "list", "--cause", "invalid_job")) == ["broken"]
-    assert set(run_json(busy, "dead", "list", "--run", "bad")) == {"d1", "d3"}
-    assert run_json(busy, "dead", "list", "--older", "1h") == {}
-    assert len(run_json(busy, "dead", "list", "--limit", "2")) == 2
-    shown = run_json(busy, "dead", "show", "broken")
-    assert shown["cause"] == "invalid_job" and shown["payload"] == '{"prompt":1,"id":"broken"}'
-    assert "invalid_request" in run(busy, "dead")
-    run(busy, "dead", "retry", code=USAGE)
-    run(busy, "dead", "burn", code=USAGE)
-
-    assert run_json(busy, "dead", "retry", "--run", "bad", "--dry-run")["retried"] == 2
-    assert busy.depth()["dead"] == 5
-    busy.sim.config(fail={"400": 0})
-    assert run_json(busy, "dead", "retry", "--run", "bad")["retried"] == 2
-    assert {r["status"] for r in busy.results(["d1", "d3"]).values()} == {"succeeded"}
-    assert run_json(busy, "dead", "retry", "d0", "d1", code=SOME_FAILED) == {
-        "retried": 1, "not_dead": 1, "dry_run": False}
-    assert run_json(busy, "dead", "drop", "--all")["dropped"] == 2
-    assert busy.depth()["dead"] == 0 and not busy.job("broken")
-
-
-def test_more_dead_letters_than_a_page_are_all_moved(bare):
-    pipe = bare.r.pipeline()
-    for n in range(250):
-        pipe.zadd(bare.key("dead"), {f"d{n}": 1000 + n})
-        pipe.hset(bare.key(f"job:d{n}"), mapping={"payload": '{"prompt":"x"}', "state": "dead",
-                                                  "cause": "timeout" if n % 3 else "crash"})
-    pipe.execute()
-    assert run_json(bare, "dead", "retry", "--cause", "timeout")["retried"] == 166
-    assert bare.depth() == {"jobs": 0, "delayed": 166, "active": 0, "dead": 84}
-    assert run_json(bare, "dead", "drop", "--cause", "crash", "--older", "1s")["dropped"] == 84
-    assert bare.depth()["dead"] == 0
 
 
 def test_a_paused_queue_waits_with_its_reason_until_it_is_resumed(busy):

@@ -1,14 +1,12 @@
 """The verbs that look on: tail, export, limits."""
 import json
-import subprocess
 import time
 
 import pytest
-from fleet import KEY, Fleet
-from simlib import SLACK, build_dir, wait_until
+from clilib import TIMEOUT, USAGE, json_lines, run, start
+from fleet import Fleet
+from simlib import SLACK, wait_until
 
-PENSTOCK = str(build_dir() / "penstock")
-ALL_WELL, SOME_FAILED, USAGE, NO_REDIS, TIMEOUT = 0, 1, 2, 3, 4
 POOL = "anthropic:main:claude-sonnet-5"
 
 
@@ -19,24 +17,10 @@ def fleet():
         yield fleet
 
 
-def run(fleet, *words, code=0):
-    done = subprocess.run([PENSTOCK, *words], text=True, capture_output=True, env=fleet.env(),
-                          timeout=60 * SLACK)
-    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert KEY not in done.stdout + done.stderr
-    run.err = done.stderr
-    return done.stdout
-
-
-def lines(text):
-    return [json.loads(line) for line in text.splitlines()]
-
-
 def start_tail(fleet, *words, queue="default"):
     """A tail that has begun: the queue's key says so."""
     fleet.r.delete(fleet.key("tail", queue))
-    tail = subprocess.Popen([PENSTOCK, "tail", *words], text=True, env=fleet.env(),
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    tail = start(fleet, "tail", *words)
     wait_until(lambda: fleet.r.exists(fleet.key("tail", queue)), 20, "the tail to begin")
     return tail
 
@@ -48,8 +32,8 @@ def test_tail_prints_results_as_they_come_and_steals_from_no_reader(fleet):
     fleet.push(*[{"id": f"t{n}", "prompt": "x", "reply_to": "inbox"} for n in range(3)])
     out, err = tail.communicate(timeout=60 * SLACK)
     assert tail.returncode == 0, err
-    assert {r["id"] for r in lines(out)} == {"t0", "t1", "t2"}
-    assert all(r == fleet.peek(r["id"]) for r in lines(out))
+    assert {r["id"] for r in json_lines(out)} == {"t0", "t1", "t2"}
+    assert all(r == fleet.peek(r["id"]) for r in json_lines(out))
     assert fleet.r.llen(fleet.key("reply:inbox")) == 3
 
 
@@ -61,7 +45,7 @@ def test_tail_can_follow_one_run_or_one_status_and_several_may_follow(fleet):
     out, err = of_run.communicate(timeout=60 * SLACK)
     assert out.strip() == fleet.peek("u2")["text"], err
     out, err = failed.communicate(timeout=60 * SLACK)
-    assert [r["id"] for r in lines(out)] == ["u3"] and lines(out)[0]["error"]["type"] == "invalid_job"
+    assert [r["id"] for r in json_lines(out)] == ["u3"] and json_lines(out)[0]["error"]["type"] == "invalid_job"
 
 
 def test_tail_ends_in_time_and_nothing_is_written_for_nobody(fleet):
@@ -84,15 +68,15 @@ def test_export_gives_each_result_once_by_run_and_by_status(fleet, tmp_path):
     fleet.push('{"id":"e-bad","prompt":5,"run":"exp"}', **queue)
     wait_until(lambda: fleet.r.exists(*[fleet.key(f"result:e{n}", "other") for n in range(40)],
                                       fleet.key("result:e-bad", "other")) == 41, 30, "41 results")
-    every = lines(run(fleet, "export", "--queue", "other"))
+    every = json_lines(run(fleet, "export", "--queue", "other"))
     ids = [r["id"] for r in every]
     assert len(ids) == len(set(ids)) and {f"e{n}" for n in range(40)} | {"e-bad"} <= set(ids)
-    of_run = lines(run(fleet, "export", "--queue", "other", "--run", "exp", "--status", "succeeded"))
+    of_run = json_lines(run(fleet, "export", "--queue", "other", "--run", "exp", "--status", "succeeded"))
     assert {r["id"] for r in of_run} == {f"e{n}" for n in range(1, 40, 2)}
     out = tmp_path / "out.jsonl"
     assert run(fleet, "export", "--queue", "other", "-o", str(out), "--run", "exp2") == ""
-    assert "20 written" in run.err and len(lines(out.read_text())) == 20
-    dead = lines(run(fleet, "export", "--queue", "other", "--dead"))
+    assert "20 written" in run.err and len(json_lines(out.read_text())) == 20
+    dead = json_lines(run(fleet, "export", "--queue", "other", "--dead"))
     assert [(d["id"], d["cause"], d["payload"]) for d in dead] == [
         ("e-bad", "invalid_job", '{"id":"e-bad","prompt":5,"run":"exp"}')]
     run(fleet, "export", "--dead", "--run", "exp", code=USAGE)

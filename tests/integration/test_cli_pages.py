@@ -5,9 +5,10 @@ import shutil
 import subprocess
 
 import pytest
+from clilib import PENSTOCK
 from simlib import ROOT, SLACK, build_dir
+from terminal import Terminal
 
-PENSTOCK = str(build_dir() / "penstock")
 PAGES = build_dir() / "pages"
 
 
@@ -100,9 +101,33 @@ def test_bash_completes_verbs_options_subwords_and_values(tmp_path):
         assert {f"--{o}" for o in options(verb)} <= set(complete("penstock", verb, "--"))
     assert set(complete("penstock-worker", "--log-level", "")) >= {"debug", "info", "warn"}
     assert complete("penstock-worker", "--healt") == ["--healthcheck"]
-    (tmp_path / "prompts.jsonl").touch()
-    assert complete("penstock", "run", "--output", f"{tmp_path}/pr") == [f"{tmp_path}/prompts.jsonl"]
+    assert complete("penstock-worker", "--log-level", "=", "de") == ["debug"]
+    assert set(complete("penstock-worker", "--log-level", "=")) >= {"debug", "info", "warn"}
     assert complete("penstock", "push", "--system", "") == []
+
+
+@pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is not installed")
+def test_bash_completes_names_of_files_with_blanks_where_a_file_is_meant(tmp_path):
+    (tmp_path / "my prompts.jsonl").touch()
+    (tmp_path / "my folder").mkdir()
+    env = {"PATH": f"{build_dir().resolve()}:{os.environ['PATH']}", "PS1": "$ "}
+    with Terminal("bash --norc --noprofile -i", env, columns=120) as term:
+        def tab(line, shown):
+            term.keys("-l", line)
+            term.keys("Tab")
+            term.wait(shown)
+            term.keys("C-u")
+        term.keys("-l", f"source '{PAGES.resolve()}/penstock.bash'; cd '{tmp_path}'; clear")
+        term.keys("Enter")
+        term.wait(r"^\$ *$")
+        tab("penstock run my\\ p", r"run my\\ prompts\.jsonl *$")
+        tab("penstock run --output 'my p", r"--output 'my prompts\.jsonl' *$")
+        tab("penstock run -o my\\ f", r"-o my\\ folder/$")
+        tab("penstock run --settings-file=my\\ p", r"--settings-file=my\\ prompts\.jsonl *$")
+        tab("penstock sta", r"penstock stats *$")
+        tab("penstock run --retry", r"run --retry-failed *$")
+        tab("penstock-worker --log-level deb", r"--log-level debug *$")
+        tab("penstock push --model my", r"--model my$")  # no file is meant
 
 
 @pytest.mark.parametrize("shell, name, check", [("zsh", "_penstock", ["-n"]),

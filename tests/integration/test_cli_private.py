@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 
+import clilib
 import pytest
+from clilib import NO_REDIS, STOPPED, USAGE
 from fleet import KEY, Fleet
-from simlib import SLACK, Sim, build_dir, wait_until
+from simlib import SLACK, Sim, wait_until
 
-PENSTOCK = str(build_dir() / "penstock")
-USAGE, STOPPED = 2, 5
 
 
 def env(home, **more):
@@ -37,8 +37,7 @@ def children(home):
 
 
 def start(home, *words, **more):
-    return subprocess.Popen([PENSTOCK, "run", *map(str, words)], env=env(home, **more), text=True,
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return clilib.start(None, "run", *words, env=env(home, **more))
 
 
 @pytest.fixture
@@ -164,5 +163,5 @@ def test_a_redis_that_was_named_and_is_not_there_is_not_replaced(tmp_path, promp
     process = start(tmp_path, prompts, "--text", "-o", tmp_path / "out",
                     PENSTOCK_REDIS_URL="redis://127.0.0.1:1", ANTHROPIC_API_KEY=KEY)
     _, err = process.communicate(timeout=20 * SLACK)
-    assert process.returncode == 3 and "127.0.0.1:1" in err
+    assert process.returncode == NO_REDIS and "127.0.0.1:1" in err
     assert not (tmp_path / ".local").exists()

@@ -6,13 +6,11 @@ import random
 import signal
 import subprocess
 
+import clilib
 import pytest
-from fleet import KEY, Fleet
-from simlib import SLACK, build_dir, wait_until
-
-ALL_WELL, SOME_FAILED, USAGE, NO_REDIS, STOPPED = 0, 1, 2, 3, 5
-PENSTOCK = str(build_dir() / "penstock")
-
+from clilib import SOME_FAILED, STOPPED, USAGE, text_file
+from fleet import Fleet
+from simlib import SLACK, wait_until
 
 @pytest.fixture
 def fleet():
@@ -21,30 +19,16 @@ def fleet():
         yield fleet
 
 
-def start(fleet, *words, **more):
-    return subprocess.Popen([PENSTOCK, "run", *map(str, words)], env=fleet.env(), text=True,
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, **more)
+def run(fleet, *words, **more):
+    return clilib.run(fleet, "run", *words, **more)
 
 
-def run(fleet, *words, code=0, stdin=""):
-    done = subprocess.run([PENSTOCK, "run", *map(str, words)], env=fleet.env(), text=True,
-                          input=stdin, capture_output=True, timeout=90 * SLACK)
-    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert KEY not in done.stdout + done.stderr
-    run.err = done.stderr
-    return done.stdout
+def start(fleet, *words):
+    return clilib.start(fleet, "run", *words)
 
 
 def lines(path):
-    text = path.read_text()
-    assert not text or text.endswith("\n"), "half a line"
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def prompts(path, count, word="prompt"):
-    path.write_text("".join(f"{word} number {n} of them\n" for n in range(count)))
-    return path
+    return clilib.json_lines(path.read_text())
 
 
 def test_results_come_in_the_order_of_the_input_and_equal_prompts_are_separate_calls(fleet, tmp_path):
@@ -60,11 +44,11 @@ def test_results_come_in_the_order_of_the_input_and_equal_prompts_are_separate_c
 
 
 def test_the_same_command_again_calls_nothing_and_takes_up_where_it_was(fleet, tmp_path):
-    source, out = prompts(tmp_path / "in.txt", 40), tmp_path / "out.jsonl"
+    source, out = text_file(tmp_path / "in.txt", 40), tmp_path / "out.jsonl"
     run(fleet, source, "--text", "-o", out)
     before = out.read_text()
     run(fleet, source, "--text", "-o", out)
-    assert out.read_text() == before and "40 were done before" in run.err
+    assert out.read_text() == before and "40 were done before" in clilib.run.err
     # Half a line at the end, as of a process that died while writing; results that have expired.
     keep = before.splitlines(keepends=True)
     out.write_text("".join(keep[:30]) + keep[30][:25])
@@ -81,7 +65,7 @@ def test_the_same_command_again_calls_nothing_and_takes_up_where_it_was(fleet, t
 
 @pytest.mark.parametrize("order", [[], ["--as-finished"]])
 def test_killed_again_and_again_it_loses_nothing_and_calls_nothing_twice(fleet, tmp_path, order):
-    source, out = prompts(tmp_path / "in.txt", 1500), tmp_path / "out.jsonl"
+    source, out = text_file(tmp_path / "in.txt", 1500), tmp_path / "out.jsonl"
     rnd = random.Random(7)
     kills = 0
     for _ in range(40):
@@ -107,11 +91,11 @@ def test_killed_again_and_again_it_loses_nothing_and_calls_nothing_twice(fleet, 
 
 
 def test_what_failed_is_repeated_only_when_asked(fleet, tmp_path):
-    source, out = prompts(tmp_path / "in.txt", 20), tmp_path / "out.jsonl"
+    source, out = text_file(tmp_path / "in.txt", 20), tmp_path / "out.jsonl"
     fleet.sim.config(fail={"400": 0.5})
     run(fleet, source, "--text", "-o", out, code=SOME_FAILED)
     failed = [r["id"] for r in lines(out) if r["status"] == "failed"]
-    assert 0 < len(failed) < 20 and "--retry-failed" in run.err
+    assert 0 < len(failed) < 20 and "--retry-failed" in clilib.run.err
     fleet.sim.config(fail={"400": 0})
     calls = fleet.sim.stats()["requests"]
     run(fleet, source, "--text", "-o", out, code=SOME_FAILED)
@@ -155,7 +139,7 @@ def test_csv_rows_go_into_a_template(fleet, tmp_path):
     seen = {r["prompt_head"] for r in fleet.sim.log()}
     assert seen == {'Hi Ann: two\nlines, "quoted" {x}', "Hi Bob: plain {x}"}
     run(fleet, "--csv", source, "--template", "Hi {who}", "-o", tmp_path / "2", code=USAGE)
-    assert "{who}" in run.err
+    assert "{who}" in clilib.run.err
 
 
 def test_faulty_lines_are_named_and_nothing_is_pushed(fleet, tmp_path):
@@ -166,14 +150,14 @@ def test_faulty_lines_are_named_and_nothing_is_pushed(fleet, tmp_path):
     assert (plan["jobs"], plan["faulty"], plan["same_id"]) == (2, 3, 1)
     run(fleet, source, "-o", out, code=USAGE)
     for fault in ("in.jsonl:2: prompt", "in.jsonl:3: ", "promt", "in.jsonl:4: no JSON", "--skip-bad"):
-        assert fault in run.err
+        assert fault in clilib.run.err
     assert fleet.sim.stats()["requests"] == 0
     run(fleet, source, "-o", out, "--skip-bad", code=SOME_FAILED)
     assert len(lines(out)) == 2
 
 
 def test_a_dry_run_says_how_long_it_takes_at_the_present_limits(fleet, tmp_path):
-    source = prompts(tmp_path / "in.txt", 300)
+    source = text_file(tmp_path / "in.txt", 300)
     words = (source, "--text", "-o", tmp_path / "out", "--model", "claude-haiku-4-5-20251001", "--dry-run")
     assert json.loads(run(fleet, *words, "--json"))["seconds_least"] is None
     assert "not known" in run(fleet, *words)
@@ -191,21 +175,53 @@ def test_a_dry_run_says_how_long_it_takes_at_the_present_limits(fleet, tmp_path)
     assert (plan["seconds_least"], plan["bound_by"]) == (1500, "output")  # 15,000 tokens at 10 a second
 
 
+def test_the_time_of_a_dry_run_is_that_of_all_accounts_and_of_the_slowest_model(tmp_path):
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(json.dumps({"prompt": f"{n}", "model": m}) + "\n" for n in range(150)
+                              for m in ("claude-haiku-4-5", "claude-opus-4-5")))
+    with Fleet() as fleet:
+        for account, model, limit in (("main", "haiku", 600), ("other", "haiku", 300), ("other", "opus", 300)):
+            fleet.r.hset(f"penstock:pool:{{anthropic:{account}:claude-{model}-4-5}}", "requests_limit", limit)
+        plan = clilib.run_json(fleet, "run", source, "--dry-run")
+        assert (plan["seconds_least"], plan["bound_by"]) == (30, "requests")  # 150 of opus at 5 a second
+        haiku = [line for line in source.open() if "haiku" in line]
+        source.write_text("".join(haiku))
+        assert clilib.run_json(fleet, "run", source, "--dry-run")["seconds_least"] == 10  # at 15 a second
+
+
+@pytest.mark.parametrize("more", [[], ["--retry-failed"]])
+def test_a_dry_run_leaves_the_output_as_it_is(fleet, tmp_path, more):
+    source, out = text_file(tmp_path / "in.txt", 5), tmp_path / "out.jsonl"
+    words = (source, "--text", "-o", out)
+    assert json.loads(run(fleet, *words, "--dry-run", "--json"))["left"] == 5
+    assert not out.exists()
+    fleet.sim.script({"match": {"contains": "number 1"}, "status": 400, "times": 1, "body": "{}"})
+    run(fleet, *words, code=SOME_FAILED)
+    half = out.read_text() + '{"id":"half'
+    out.write_text(half)
+    plan = json.loads(run(fleet, *words, *more, "--dry-run", "--json"))
+    assert (plan["done"], plan["left"]) == ((4, 1) if more else (5, 0))
+    assert out.read_text() == half and {p.name for p in tmp_path.iterdir()} == {"in.txt", "out.jsonl"}
+    out.write_text("my notes\n")
+    run(fleet, *words, "--dry-run", code=USAGE)
+    assert "line 1 is no result" in clilib.run.err and out.read_text() == "my notes\n"
+
+
 def test_standard_input_to_standard_output(fleet):
     got = run(fleet, "-", "--text", "-o", "-", stdin="one\ntwo\nthree\n")
     assert [json.loads(line)["status"] for line in got.splitlines()] == ["succeeded"] * 3
 
 
 def test_a_file_that_holds_something_else_or_is_in_use_is_left_alone(fleet, tmp_path):
-    source, out = prompts(tmp_path / "in.txt", 3), tmp_path / "notes.txt"
+    source, out = text_file(tmp_path / "in.txt", 3), tmp_path / "notes.txt"
     out.write_text("my notes\n")
     run(fleet, source, "--text", "-o", out, code=USAGE)
-    assert "line 1 is no result" in run.err and out.read_text() == "my notes\n"
+    assert "line 1 is no result" in clilib.run.err and out.read_text() == "my notes\n"
     fleet.r.set(fleet.key("paused"), "x")
     first = start(fleet, source, "--text", "-o", tmp_path / "out")
     wait_until(lambda: fleet.depth()["jobs"] == 3, 5, "the jobs")
     run(fleet, source, "--text", "-o", tmp_path / "out", code=USAGE)
-    assert "another penstock run" in run.err
+    assert "another penstock run" in clilib.run.err
     fleet.r.delete(fleet.key("paused"))
     first.communicate(timeout=20 * SLACK)
     assert first.returncode == 0
@@ -213,7 +229,7 @@ def test_a_file_that_holds_something_else_or_is_in_use_is_left_alone(fleet, tmp_
 
 def test_ctrl_c_pauses_and_the_same_command_goes_on(fleet, tmp_path):
     fleet.sim.config(latency="constant:100")
-    source, out = prompts(tmp_path / "in.txt", 3000), tmp_path / "out.jsonl"
+    source, out = text_file(tmp_path / "in.txt", 3000), tmp_path / "out.jsonl"
     process = start(fleet, source, "--text", "-o", out, "--ahead", 200, "--yes")
     wait_until(lambda: out.exists() and out.stat().st_size, 10, "the first results")
     process.send_signal(signal.SIGINT)
@@ -236,19 +252,19 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on(fleet, tmp_path):
 
 
 def test_max_cost_stops_before_it_is_passed(fleet, tmp_path):
-    source, out = prompts(tmp_path / "in.txt", 400), tmp_path / "out.jsonl"
+    source, out = text_file(tmp_path / "in.txt", 400), tmp_path / "out.jsonl"
     words = (source, "--text", "-o", out, "--max-output", 1000)
     got = json.loads(run(fleet, *words, "--max-cost", "0.5", "--json", code=STOPPED))
-    assert 0.2 < got["cost_usd"] <= 0.5 and got["stopped"] and "--max-cost" in run.err
+    assert 0.2 < got["cost_usd"] <= 0.5 and got["stopped"] and "--max-cost" in clilib.run.err
     assert 20 < len(lines(out)) < 400
     run(fleet, *words, "--ask-above", "1", code=USAGE)
-    assert "--yes" in run.err
+    assert "--yes" in clilib.run.err
     run(fleet, *words, "--max-cost", "50")
     assert len(lines(out)) == 400 and fleet.sim.stats()["requests"] == 400
 
 
 def test_a_reply_list_that_someone_else_reads_does_not_stop_it(fleet, tmp_path):
-    source, out = prompts(tmp_path / "in.txt", 60), tmp_path / "out.jsonl"
+    source, out = text_file(tmp_path / "in.txt", 60), tmp_path / "out.jsonl"
     fleet.sim.config(latency="constant:50")
     process = start(fleet, source, "--text", "-o", out)
     while process.poll() is None:
@@ -259,7 +275,7 @@ def test_a_reply_list_that_someone_else_reads_does_not_stop_it(fleet, tmp_path):
 def test_redis_may_go_away_and_come_back(tmp_path):
     with Fleet(redis_args=("--appendonly", "yes"), latency="constant:20") as fleet:
         fleet.worker(concurrency=8)
-        source, out = prompts(tmp_path / "in.txt", 500), tmp_path / "out.jsonl"
+        source, out = text_file(tmp_path / "in.txt", 500), tmp_path / "out.jsonl"
         process = start(fleet, source, "--text", "-o", out)
         wait_until(lambda: out.exists() and out.stat().st_size, 10, "the first results")
         fleet.redis.kill()

@@ -6,12 +6,12 @@ import signal
 import time
 
 import pytest
+from clilib import PENSTOCK
 from fleet import Fleet
-from simlib import build_dir, wait_until
+from simlib import wait_until
 from terminal import Terminal
 
 pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is not installed")
-PENSTOCK = str(build_dir() / "penstock")
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,14 @@ def test_the_time_left_is_that_of_the_quota_that_binds(tmp_path):
         fleet.worker(concurrency=4)
         with run_in(tmp_path, fleet.env(), 3000, "--yes") as term:
             term.wait(r"^[1-9]\d*/3000 .* 4m[345]\ds left \(requests\) ")
+
+
+def test_the_time_left_counts_on_all_accounts_that_workers_have_keys_of(tmp_path):
+    (tmp_path / "keys").write_text("a sk-ant-test-a\nb sk-ant-test-b\n")
+    with Fleet(latency="constant:20", rpm=600, burst_s=1, key=["a=sk-ant-test-a", "b=sk-ant-test-b"]) as fleet:
+        fleet.worker(concurrency=4, env={"ANTHROPIC_API_KEY": "", "ANTHROPIC_API_KEYS_FILE": tmp_path / "keys"})
+        with run_in(tmp_path, fleet.env(), 3000, "--yes") as term:
+            term.wait(r"^[1-9]\d*/3000 .* 2m[012]\ds left \(requests\) ")
 
 
 def test_ctrl_c_on_a_run_says_how_to_go_on_and_how_to_cancel(tmp_path):

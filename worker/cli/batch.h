@@ -1,11 +1,14 @@
 // batch: what the parts of `penstock run` share.
 //
+// clang-format off
 //   cmd_run.c        options, the loop, signals, the last word
-//   batch_plan.c     a first pass over the input: how much there is, what is wrong, what it may
-//   cost batch_feed.c     the second pass: composes jobs and pushes them, in packs, again until
-//   confirmed batch_collect.c  results: from the run's reply list, or by id; into the output
-//   batch_watch.c    twice a second: depths, the run's counters, how far ahead to push, what is
-//   lost batch_show.c     the progress line and the summary
+//   batch_plan.c     a first pass over the input: how much there is, what is wrong, its cost
+//   batch_feed.c     the second pass: composes jobs and pushes them, in packs, until confirmed
+//   batch_collect.c  results: from the run's reply list, or by id; into the output
+//   batch_watch.c    twice a second: depths, counters, how far ahead to push, what is lost
+//   batch_limits.c   the quotas of the pools it goes to, for the time left
+//   batch_show.c     the progress line and the summary
+// clang-format on
 //
 // Redis is the memory of a run. What is pushed has an id that the next attempt makes again, so that
 // whatever dies here can be started anew: the output says what is done, a repeated push is answered
@@ -16,9 +19,9 @@
 #include "common/base/list.h"
 #include "worker/cli/cli.h"
 #include "worker/cli/compose.h"
+#include "worker/cli/forecast.h"
 #include "worker/cli/output.h"
 #include "worker/cli/private.h"
-#include "worker/cli/quota.h"
 #include "worker/cli/reader.h"
 #include "worker/cli/window.h"
 
@@ -44,9 +47,7 @@ struct plan {
     int64_t tokens_in, tokens_out; // of those that are left: a guess, and the most
     int64_t nano_usd;              // at most; of those with a price
     uint64_t unpriced;
-    char model[MODEL_BYTES_MAX + 1]; // of the first job that is left, without a date
-    bool models;                     // there are others
-    bool known;                      // there was a first pass
+    bool known; // there was a first pass
 };
 
 struct batch {
@@ -81,7 +82,7 @@ struct batch {
 
     // batch_collect.c
     bool reading;
-    size_t read_next, largest; // how many to ask for; the largest result lately
+    size_t asked, read_next, largest; // how many were, will be asked for; the largest result lately
     uint64_t nap_ms;
     size_t fetching;
     uint64_t ok, failed, faulty;
@@ -96,10 +97,9 @@ struct batch {
     int64_t depth[3]; // waiting, delayed, active
     int64_t throttles, retries, tokens_in, tokens_out;
     bool watching, paused;
-    char pool_key[CLI_KEY_MAX]; // of the plan's model; "" = it is not known, or there are several
-    struct quota quota;
-    int64_t quota_at; // Redis ms, about
-    int quiet;        // ticks in a row with nothing in the queue
+    struct forecast forecast; // of the plan's jobs
+    unsigned ticks;
+    int quiet; // ticks in a row with nothing in the queue
     uint32_t cursor;
     uint64_t ended_before, shown_ms, started_ms;
     double rate; // results a second, smoothed
@@ -110,10 +110,9 @@ struct batch {
 };
 
 int plan_make(struct batch *b) MUST_CHECK; // 0, or an exit code
-void plan_pool(struct batch *b);           // names the pool that the plan's jobs go to
-// plan_seconds: how long so many of the plan's jobs take at the pool's present limits; -1 = not
+// plan_seconds: how long so many of the plan's jobs take at their pools' present limits; -1 = not
 // known.
-double plan_seconds(const struct batch *b, double jobs, enum quota_kind *ret_kind);
+double plan_seconds(const struct batch *b, uint64_t jobs, enum quota_kind *ret_kind);
 int plan_begin(struct batch *b) MUST_CHECK; // from the input's first record on
 
 bool feed_more(struct batch *b);                   // true: there is more to do at once
@@ -127,6 +126,10 @@ void collect_lost(struct batch *b, struct entry *e); // a result of our own: it 
 void on_nap(uv_timer_t *t);
 
 void on_tick(uv_timer_t *t);
+
+// limits_look asks for the ledgers, and now and then for which there are; the answers come later.
+void limits_look(struct batch *b);
+int limits_read(struct batch *b) MUST_CHECK; // the same to its end, for --dry-run; an exit code
 
 void show_progress(struct batch *b, bool last);
 void show_summary(struct batch *b);

@@ -14,7 +14,7 @@ enum {
     READ_FIRST = 16,
     READ_MOST = 256,
     READ_BYTES = 512 * 1024,
-    NAP_LEAST_MS = 4,
+    NAP_BUSY_MS = 10, // while results come: many at a time cost Redis, and us, a tenth
     NAP_MOST_MS = 100,
     FETCHES_MAX = 32,
     PUSHES_MAX = 4,
@@ -64,9 +64,8 @@ static void on_revived(int err, const struct reply *reply, void *arg)
     struct entry *e = window_find(&a.of->window, span_of(a.id));
     if (!e || e->state != ENTRY_PUSHED || err || reply_int_or(reply_at(reply, 1), 0) == 1)
         return; // gone round again; or the link broke, and the sweep finds the old result again
-    char key[CLI_KEY_MAX], name[ID_BYTES_MAX + 16];
-    snprintf(name, sizeof name, "result:%s", e->id);
-    cli_key(a.of->cli, name, key);
+    char key[CLI_KEY_MAX];
+    cli_id_key(a.of->cli, "result", e->id, key);
     const char *argv[] = {"DEL", key};
     size_t lens[] = {3, strlen(key)};
     if (rlink_call(sync_link(a.of->redis), 2, argv, lens, 0, on_done, NULL) == 0)
@@ -133,14 +132,13 @@ static void on_fetched(int err, const struct reply *reply, void *arg)
 
 static void fetch(struct batch *b, struct entry *e)
 {
-    char key[CLI_KEY_MAX], name[ID_BYTES_MAX + 16];
+    char key[CLI_KEY_MAX];
     struct fetch *f = malloc(sizeof *f);
     if (!f)
         return;
     f->of = b;
     snprintf(f->id, sizeof f->id, "%s", e->id);
-    snprintf(name, sizeof name, "result:%s", e->id);
-    cli_key(b->cli, name, key);
+    cli_id_key(b->cli, "result", e->id, key);
     const char *argv[] = {"GET", key};
     size_t lens[] = {3, strlen(key)};
     if (rlink_call(sync_link(b->redis), 2, argv, lens, 0, on_fetched, f)) {
@@ -226,7 +224,7 @@ static void trim(struct batch *b, size_t count)
 
 static void nap(struct batch *b)
 {
-    b->nap_ms = MIN(MAX(b->nap_ms * 2, (uint64_t)NAP_LEAST_MS), (uint64_t)NAP_MOST_MS);
+    b->nap_ms = MIN(MAX(b->nap_ms * 2, (uint64_t)NAP_BUSY_MS), (uint64_t)NAP_MOST_MS);
     uv_timer_start(&b->nap, on_nap, b->nap_ms, 0);
 }
 
@@ -250,13 +248,14 @@ static void on_list(int err, const struct reply *reply, void *arg)
     if (count && !b->code)
         trim(b, count);
     size_t fit = READ_BYTES / MAX(b->largest, (size_t)1);
+    bool full = count > 0 && count == b->asked;
     b->read_next = MAX(MIN(fit, (size_t)READ_MOST), (size_t)1);
-    if (count == 0) {
+    if (count)
+        b->nap_ms = 0;
+    if (full)
+        collect_more(b);
+    else
         nap(b);
-        return;
-    }
-    b->nap_ms = 0;
-    collect_more(b);
 }
 
 void collect_more(struct batch *b)
@@ -264,7 +263,8 @@ void collect_more(struct batch *b)
     char to[24];
     if (b->reading || b->code)
         return;
-    snprintf(to, sizeof to, "%zu", (b->read_next ? b->read_next : READ_FIRST) - 1);
+    b->asked = b->read_next ? b->read_next : READ_FIRST;
+    snprintf(to, sizeof to, "%zu", b->asked - 1);
     const char *argv[] = {"LRANGE", b->reply_key, "0", to};
     size_t lens[] = {6, strlen(b->reply_key), 1, strlen(to)};
     b->reading = rlink_call(sync_link(b->redis), 4, argv, lens, 0, on_list, b) == 0;

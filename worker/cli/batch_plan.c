@@ -25,34 +25,14 @@ static void count(struct batch *b, const struct composed *c)
         p->unpriced++;
     else
         p->nano_usd += c->nano_usd;
-    if (!p->model[0] && c->model.len < sizeof p->model)
-        memcpy(p->model, c->model.at, c->model.len);
-    else if (!span_is(c->model, p->model))
-        p->models = true;
+    forecast_job(&b->forecast, c->model, c->tokens_in, c->tokens_out);
 }
 
-void plan_pool(struct batch *b)
+double plan_seconds(const struct batch *b, uint64_t jobs, enum quota_kind *ret_kind)
 {
-    char name[MODEL_BYTES_MAX + 64];
-    if (!b->plan.known || !b->plan.model[0] || b->plan.models)
-        return;
-    snprintf(name, sizeof name, "%s:main:%s", b->cli->conf.provider, b->plan.model);
-    key_pool(b->cli->conf.prefix, name, b->pool_key, sizeof b->pool_key);
-}
-
-double plan_seconds(const struct batch *b, double jobs, enum quota_kind *ret_kind)
-{
-    const struct plan *p = &b->plan;
-    const struct quota *q = &b->quota;
-    double planned = (double)MAX(p->lines - p->done, 1u);
-    double in = q->cost[QUOTA_INPUT], out = q->output_mean;
-    if (in <= 0 || q->accepted < 20)
-        in = (double)p->tokens_in / planned; // a guess by its bytes
-    if (out <= 0 || q->accepted < 20)
-        out = (double)p->tokens_out / planned; // the most
-    double seconds = quota_seconds(q, jobs, jobs * in, jobs * out, ret_kind);
-    double shut = (double)(q->open_at - b->quota_at) / 1e3;
-    return seconds < 0 ? seconds : seconds + MIN(MAX(shut, 0), 86400.0);
+    uint64_t planned = b->plan.lines - b->plan.done;
+    *ret_kind = QUOTA_KINDS;
+    return planned ? forecast_seconds(&b->forecast, (double)jobs / (double)planned, ret_kind) : -1;
 }
 
 static int look_at(struct batch *b, struct span record)

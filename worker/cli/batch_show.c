@@ -31,7 +31,7 @@ static void spell_left(const struct batch *b, uint64_t left, char *ret, size_t r
     enum quota_kind kind;
     static const char *const kinds[] = {"requests", "tokens in", "tokens out"};
     bool steady = clock_mono_ms() - b->started_ms > RATE_IS_STEADY_MS;
-    double by_quota = plan_seconds(b, (double)left, &kind);
+    double by_quota = plan_seconds(b, left, &kind);
     double by_rate = b->rate > 0 ? (double)left / b->rate : -1;
     ret[0] = '\0';
     bool binds = by_quota >= 0 && (!steady || by_quota > 0.8 * by_rate);

@@ -17,7 +17,7 @@ enum {
 
 struct look {
     struct batch *of;
-    int what;        // 0-2: a depth; 3: paused; 4: the run; 5: the pool
+    int what;        // 0-2: a depth; 3: paused; 4: the run
     int64_t counted; // cost of what had been collected when we asked
 };
 
@@ -34,9 +34,6 @@ static void on_look(int err, const struct reply *reply, void *arg)
         b->depth[l.what] = reply_int_or(reply, 0);
     } else if (l.what == 3) {
         b->paused = reply_int_or(reply, 0) == 1;
-    } else if (l.what == 5) {
-        quota_read(&b->quota, reply);
-        b->quota_at = b->began_ms + (int64_t)(clock_mono_ms() - b->started_ms);
     } else {
         b->throttles = reply_int_or(reply_at(reply, 0), 0);
         b->retries = reply_int_or(reply_at(reply, 1), 0);
@@ -83,9 +80,6 @@ static void look_around(struct batch *b)
     const char *words[] = {"HMGET",        b->run_key,      "throttles", "retries",
                            "input_tokens", "output_tokens", "cost_usd",  NULL};
     b->watching = ask(b, 4, words);
-    const char *pool[] = {"HGETALL", b->pool_key, NULL};
-    if (b->pool_key[0] && b->watching)
-        ask(b, 5, pool);
 }
 
 static void on_swept(int err, const struct reply *reply, void *arg)
@@ -99,15 +93,14 @@ static void on_swept(int err, const struct reply *reply, void *arg)
 // someone else may have read it.
 static void sweep(struct batch *b)
 {
-    char key[CLI_KEY_MAX], name[ID_BYTES_MAX + 16];
+    char key[CLI_KEY_MAX];
     struct window *w = &b->window;
     uint32_t steps = 0;
     for (int asked = 0; asked < SWEEP_ENTRIES && steps < w->room; steps++) {
         struct entry *e = &w->entries[b->cursor++ % w->room];
         if (e->state != ENTRY_PUSHED)
             continue;
-        snprintf(name, sizeof name, "result:%s", e->id);
-        cli_key(b->cli, name, key);
+        cli_id_key(b->cli, "result", e->id, key);
         const char *argv[] = {"GET", key};
         size_t lens[] = {3, strlen(key)};
         if (rlink_call(sync_link(b->redis), 2, argv, lens, 0, on_swept, b))
@@ -160,6 +153,7 @@ void on_tick(uv_timer_t *t)
     if (rlink_is_up(sync_link(b->redis))) {
         feed_resend(b);
         look_around(b);
+        limits_look(b);
         sweep(b);
         find_lost(b);
         collect_more(b);

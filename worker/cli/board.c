@@ -108,23 +108,10 @@ static void add_run(struct board *b, struct span queue, struct span name)
     b->more_names = true;
 }
 
-// next_word cuts the next word off a list that is parted by blanks or commas.
-static bool next_word(struct span *rest, struct span *ret)
-{
-    size_t len = 0;
-    while (rest->len && (*rest->at == ' ' || *rest->at == ','))
-        *rest = (struct span){rest->at + 1, rest->len - 1};
-    while (len < rest->len && rest->at[len] != ' ' && rest->at[len] != ',')
-        len++;
-    *ret = (struct span){rest->at, len};
-    *rest = (struct span){rest->at + len, rest->len - len};
-    return len > 0;
-}
-
 static void add_names(struct board *b, struct span field, struct span list)
 {
     struct span word;
-    while (next_word(&list, &word)) {
+    while (names_next(&list, &word)) {
         const char *colon = memchr(word.at, ':', word.len);
         const char *slash = memchr(word.at, '/', word.len);
         if (span_is(field, "pools")) {

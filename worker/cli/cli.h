@@ -66,8 +66,12 @@ const char *cli_option(const struct cli *c, const char *name);
 int cli_connect(struct cli *c) MUST_CHECK;
 // cli_fail prints one line "penstock VERB: ..." on standard error and gives back the code.
 int cli_fail(const struct cli *c, int code, const char *fmt, ...) PRINTF(3, 4);
+// cli_lost says what Redis answered last, or how the connection broke; gives EXIT_NO_REDIS.
+int cli_lost(const struct cli *c);
 // cli_key writes a key of c->queue.
 void cli_key(const struct cli *c, const char *name, char ret[CLI_KEY_MAX]);
+// cli_id_key writes that of one of its items: kind is "job", "result", "run" or "reply".
+void cli_id_key(const struct cli *c, const char *kind, const char *id, char ret[CLI_KEY_MAX]);
 // cli_ms reads "500", "30s", "5m", "2h", "1d" as milliseconds (a plain number is seconds); -1 =
 // wrong.
 int64_t cli_ms(const char *text);

@@ -39,7 +39,7 @@ static void hold(struct canceller *k)
     for (size_t i = 0; i < k->count; i++)
         args_add_str(&args, k->ids[i]);
     if (k->count && sync_script(k->cli->redis, SCRIPT_HOLD, stem, &args, count_held, k) && !k->code)
-        k->code = cli_fail(k->cli, EXIT_NO_REDIS, "%s", sync_why(k->cli->redis));
+        k->code = cli_lost(k->cli);
     k->count = 0;
 }
 
@@ -60,7 +60,7 @@ static void send(struct canceller *k)
     }
     if (k->count && sync_call(k->cli->redis, (int)k->count + 2, argv, lens, 0, NULL, NULL) &&
         !k->code)
-        k->code = cli_fail(k->cli, EXIT_NO_REDIS, "%s", sync_why(k->cli->redis));
+        k->code = cli_lost(k->cli);
     k->total += k->count;
     k->count = 0;
 }
@@ -105,7 +105,7 @@ static void look_at_waiting(struct canceller *k)
         k->seen = 0;
         int err = sync_words(k->cli->redis, take_payloads, k, "LRANGE", key, from, to, NULL);
         if (err)
-            k->code = cli_fail(k->cli, EXIT_NO_REDIS, "%s", sync_why(k->cli->redis));
+            k->code = cli_lost(k->cli);
         send(k);
         if (k->code || k->seen == 0)
             return;
@@ -131,11 +131,10 @@ static void take_page(int err, const struct reply *reply, void *arg)
 
 static void look_at_job(struct canceller *k, const char *id)
 {
-    char key[CLI_KEY_MAX], name[ID_BYTES_MAX + 16];
+    char key[CLI_KEY_MAX];
     struct strbuf payload;
     strbuf_init(&payload, (size_t)k->cli->conf.max_job_bytes + 1);
-    snprintf(name, sizeof name, "job:%s", id);
-    cli_key(k->cli, name, key);
+    cli_id_key(k->cli, "job", id, key);
     if (sync_field(k->cli->redis, &payload, key, "payload"))
         consider(k, strbuf_span(&payload), id[0] == '~' ? NULL : id);
     strbuf_fini(&payload);
@@ -150,7 +149,7 @@ static void look_at_set(struct canceller *k, const char *set)
         snprintf(from, sizeof from, "%zu", at);
         snprintf(to, sizeof to, "%zu", at + LOOK_AT_ONCE - 1);
         if (sync_words(k->cli->redis, take_page, p, "ZRANGE", key, from, to, NULL))
-            k->code = cli_fail(k->cli, EXIT_NO_REDIS, "%s", sync_why(k->cli->redis));
+            k->code = cli_lost(k->cli);
         for (size_t i = 0; !k->code && i < p->count; i++) {
             look_at_job(k, p->ids[i]);
             if (k->count == CANCEL_AT_ONCE)

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEAD_PAGE = 100 };
+enum { DEAD_PAGE = 100, CAUSES_MAX = 32 };
 
 struct dead_page {
     char ids[DEAD_PAGE][ID_BYTES_MAX + 1];
@@ -21,15 +21,15 @@ struct dead {
     const char *cause, *run;
     int64_t until_ms; // dead since then at the latest
     struct dead_page page, chosen;
+    struct {
+        char name[64];
+        size_t count;
+    } causes[CAUSES_MAX]; // of `list --dry-run`
+    size_t cause_count;
     enum script script; // SCRIPT_COUNT = only count
     size_t moved, left; // by the script; ids that it did not find dead
     struct out out;
 };
-
-static int lost(struct dead *d)
-{
-    return cli_fail(d->cli, EXIT_NO_REDIS, "%s", sync_why(d->cli->redis));
-}
 
 static void page_add(struct dead_page *p, struct span id)
 {
@@ -57,14 +57,12 @@ static int read_page(struct dead *d, size_t from)
     d->page.count = 0;
     int err = sync_words(d->cli->redis, take_page, &d->page, "ZRANGEBYSCORE", key, "-inf", most,
                          "LIMIT", at, many, NULL);
-    return err ? lost(d) : 0;
+    return err ? cli_lost(d->cli) : 0;
 }
 
 static void job_key(struct dead *d, const char *id, char ret[CLI_KEY_MAX])
 {
-    char name[ID_BYTES_MAX + 8];
-    snprintf(name, sizeof name, "job:%s", id);
-    cli_key(d->cli, name, ret);
+    cli_id_key(d->cli, "job", id, ret);
 }
 
 static bool is_of_run(struct dead *d, const char *key)
@@ -132,12 +130,66 @@ static int list_one(struct dead *d, const char *id)
                          "last_status", "last_error", NULL);
     if (d->cli->json)
         out_end(&d->out);
-    return err ? lost(d) : 0;
+    return err ? cli_lost(d->cli) : 0;
+}
+
+// count_causes adds those of the page that match, each to its cause.
+static void count_causes(struct dead *d)
+{
+    char key[CLI_KEY_MAX];
+    struct strbuf cause;
+    strbuf_init(&cause, 4096);
+    for (size_t i = 0; i < d->page.count; i++) {
+        if (!matches(d, d->page.ids[i]))
+            continue;
+        job_key(d, d->page.ids[i], key);
+        struct span word =
+            sync_field(d->cli->redis, &cause, key, "cause") ? strbuf_span(&cause) : span_of("?");
+        size_t at = 0;
+        while (at < d->cause_count && !span_is(word, d->causes[at].name))
+            at++;
+        if (at == CAUSES_MAX) // the last place is for all the others
+            at--;
+        else if (at == d->cause_count)
+            snprintf(d->causes[d->cause_count++].name, sizeof d->causes[0].name, "%.*s",
+                     (int)word.len, word.at);
+        d->causes[at].count++;
+        d->moved++;
+    }
+    strbuf_fini(&cause);
+}
+
+// dead_count is `dead list --dry-run`: how many there are, in all and of each cause.
+static int dead_count(struct dead *d)
+{
+    int code;
+    size_t at = 0;
+    do {
+        code = read_page(d, at);
+        if (!code)
+            count_causes(d);
+        at += DEAD_PAGE;
+    } while (!code && d->page.count == DEAD_PAGE);
+    if (code)
+        return code;
+    out_begin(&d->out, NULL);
+    out_int(&d->out, "matching", (int64_t)d->moved);
+    out_begin(&d->out, "causes");
+    for (size_t i = 0; i < d->cause_count; i++)
+        out_int(&d->out, d->causes[i].name, (int64_t)d->causes[i].count);
+    out_end(&d->out);
+    out_end(&d->out);
+    return 0;
 }
 
 static int dead_list(struct dead *d)
 {
     const char *text = cli_option(d->cli, "limit");
+    if (d->cli->argc)
+        return cli_fail(d->cli, EXIT_USAGE, "list takes no id; penstock dead show %s",
+                        d->cli->argv[0]);
+    if (cli_option(d->cli, "dry-run"))
+        return dead_count(d);
     int64_t given = text ? cli_count(text) : DEAD_PAGE;
     if (given < 0)
         return cli_fail(d->cli, EXIT_USAGE, "--limit %s: write a number of jobs, 1 or more", text);
@@ -180,7 +232,7 @@ static int dead_show(struct dead *d)
     int err = sync_words(d->cli->redis, print_all, d, "HGETALL", key, NULL);
     out_end(&d->out);
     if (err)
-        return lost(d);
+        return cli_lost(d->cli);
     return d->moved ? 0 : cli_fail(d->cli, EXIT_SOME_FAILED, "%s is not there", d->cli->argv[0]);
 }
 
@@ -199,21 +251,40 @@ static void take_moved(int err, const struct reply *reply, void *arg)
     d->chosen.count = again;
 }
 
+static void take_score(int err, const struct reply *reply, void *arg)
+{
+    struct dead *d = arg;
+    struct span score;
+    bool dead = err == 0 && reply_str(reply, &score);
+    d->moved += dead;
+    d->left += !dead;
+}
+
+// count_chosen is what --dry-run does in the script's place.
+static int count_chosen(struct dead *d)
+{
+    char key[CLI_KEY_MAX];
+    cli_key(d->cli, "dead", key);
+    for (size_t i = 0; i < d->chosen.count; i++)
+        if (sync_words(d->cli->redis, take_score, d, "ZSCORE", key, d->chosen.ids[i], NULL))
+            return cli_lost(d->cli);
+    d->chosen.count = 0;
+    return 0;
+}
+
 static int move_chosen(struct dead *d)
 {
     static struct args args;
     char stem[CLI_KEY_MAX];
     cli_key(d->cli, "", stem);
-    if (d->script == SCRIPT_COUNT) {
-        d->moved += d->chosen.count;
-        d->chosen.count = 0;
-    }
+    if (d->script == SCRIPT_COUNT)
+        return count_chosen(d);
     while (d->chosen.count) {
         args_clear(&args);
         for (size_t i = 0; i < d->chosen.count; i++)
             args_add_str(&args, d->chosen.ids[i]);
         if (sync_script(d->cli->redis, d->script, stem, &args, take_moved, d))
-            return lost(d);
+            return cli_lost(d->cli);
     }
     return 0;
 }

@@ -25,11 +25,6 @@ struct exporter {
     size_t id_count;
 };
 
-static int lost(struct exporter *e)
-{
-    return cli_fail(e->cli, EXIT_NO_REDIS, "%s", sync_why(e->cli->redis));
-}
-
 static void write_result(struct span result, void *arg)
 {
     struct exporter *e = arg;
@@ -97,7 +92,7 @@ static int export_results(struct exporter *e)
     do {
         if (sync_words(e->cli->redis, take_keys, &p, "SCAN", e->cursor, "MATCH", pattern, "COUNT",
                        "1000", "TYPE", "string", NULL))
-            e->code = lost(e);
+            e->code = cli_lost(e->cli);
         if (!e->code)
             fetch_page(e, &p);
     } while (!e->code && strcmp(e->cursor, "0") != 0 && !ferror(e->to));
@@ -148,20 +143,19 @@ static void write_dead(int err, const struct reply *reply, void *arg)
 
 static int export_dead(struct exporter *e)
 {
-    char key[CLI_KEY_MAX], name[ID_BYTES_MAX + 8], from[24], to[24];
+    char key[CLI_KEY_MAX], from[24], to[24];
     for (size_t at = 0; !e->code; at += DEAD_AT_ONCE) {
         snprintf(from, sizeof from, "%zu", at);
         snprintf(to, sizeof to, "%zu", at + DEAD_AT_ONCE - 1);
         cli_key(e->cli, "dead", key);
         if (sync_words(e->cli->redis, take_ids, e, "ZRANGE", key, from, to, NULL))
-            return lost(e);
+            return cli_lost(e->cli);
         size_t count = e->id_count;
         for (size_t i = 0; i < count && !e->code; i++) {
-            snprintf(name, sizeof name, "job:%s", e->ids[i]);
-            cli_key(e->cli, name, key);
+            cli_id_key(e->cli, "job", e->ids[i], key);
             e->id_count = i; // whose turn it is
             if (sync_words(e->cli->redis, write_dead, e, "HGETALL", key, NULL))
-                return lost(e);
+                return cli_lost(e->cli);
         }
         e->id_count = 0;
         if (count < DEAD_AT_ONCE)

@@ -59,9 +59,8 @@ static bool print_result(struct cli *c, struct strbuf *result)
 
 static bool fetch(struct cli *c, const char *id, struct strbuf *ret)
 {
-    char key[CLI_KEY_MAX], name[ID_BYTES_MAX + 16];
-    snprintf(name, sizeof name, "result:%s", id);
-    cli_key(c, name, key);
+    char key[CLI_KEY_MAX];
+    cli_id_key(c, "result", id, key);
     return sync_text(c->redis, ret, "GET", key);
 }
 
@@ -92,11 +91,10 @@ static void take_state(int err, const struct reply *reply, void *arg)
 // print_state tells where an unfinished job stands.
 static void print_state(struct cli *c, const char *id)
 {
-    char key[CLI_KEY_MAX], name[ID_BYTES_MAX + 16];
+    char key[CLI_KEY_MAX];
     struct strbuf fields;
     strbuf_init(&fields, 1 << 20);
-    snprintf(name, sizeof name, "job:%s", id);
-    cli_key(c, name, key);
+    cli_id_key(c, "job", id, key);
     int err = sync_words(c->redis, take_state, &fields, "HMGET", key, "state", "attempts",
                          "throttles", "due", "worker", "last_error", NULL);
     if (err || fields.len == 0)

@@ -72,7 +72,7 @@ static int list_all(struct cli *c)
         }
         out_begin(&o, pools.at[i]);
         if (sync_words(c->redis, print_pool, &s, "HGETALL", key, NULL))
-            code = cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis));
+            code = cli_lost(c);
         out_end(&o);
     }
     out_end(&o);
@@ -90,11 +90,6 @@ static int kind_of(const char *word, size_t len)
     return -1;
 }
 
-static int failed(struct cli *c)
-{
-    return cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis));
-}
-
 // set_one writes "requests=600". The whole line has been checked before the first is written.
 static int set_one(struct cli *c, const char *key, const char *word)
 {
@@ -102,7 +97,7 @@ static int set_one(struct cli *c, const char *key, const char *word)
     const char *equals = strchr(word, '=');
     snprintf(name, sizeof name, "%.*s_override", (int)(equals - word), word);
     if (sync_words(c->redis, NULL, NULL, "HSET", key, name, equals + 1, NULL))
-        return failed(c);
+        return cli_lost(c);
     return 0;
 }
 
@@ -130,7 +125,7 @@ static int clear_one(struct cli *c, const char *key, enum quota_kind k)
     char name[64], next[64];
     snprintf(name, sizeof name, "%s_override", quota_names[k]);
     snprintf(next, sizeof next, "%s_override_next", quota_names[k]);
-    return sync_words(c->redis, NULL, NULL, "HDEL", key, name, next, NULL) ? failed(c) : 0;
+    return sync_words(c->redis, NULL, NULL, "HDEL", key, name, next, NULL) ? cli_lost(c) : 0;
 }
 
 static int change(struct cli *c, bool set)
@@ -161,7 +156,7 @@ static int change(struct cli *c, bool set)
     }
     snprintf(ttl, sizeof ttl, "%d", LEDGER_KEPT_MS);
     if (!code && set && !there && sync_words(c->redis, NULL, NULL, "PEXPIRE", key, ttl, NULL))
-        code = failed(c);
+        code = cli_lost(c);
     c->argc = 1;
     return code ? code : list_all(c);
 }

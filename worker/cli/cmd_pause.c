@@ -43,11 +43,6 @@ static int check_words(struct cli *c, int most)
     return cli_connect(c);
 }
 
-static int failed(struct cli *c)
-{
-    return cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis));
-}
-
 // warn_unknown: a name that nothing has used yet is taken all the same, but may be a mistake.
 static void warn_unknown(struct cli *c, const char *kind, const char *key, const char *verb)
 {
@@ -59,9 +54,8 @@ static void warn_unknown(struct cli *c, const char *kind, const char *key, const
 
 static void warn_unknown_run(struct cli *c, const char *run)
 {
-    char name[NAME_BYTES_MAX + 8], key[CLI_KEY_MAX];
-    snprintf(name, sizeof name, "run:%s", run);
-    cli_key(c, name, key);
+    char key[CLI_KEY_MAX];
+    cli_id_key(c, "run", run, key);
     warn_unknown(c, "run", key, "runs shows them");
 }
 
@@ -76,7 +70,7 @@ static int pause_pool(struct cli *c, const char *pool)
     args_add_int(&args, 0);
     args_add_str(&args, reason(c));
     if (sync_script(c->redis, SCRIPT_POOL_SHUT, key, &args, NULL, NULL))
-        return failed(c);
+        return cli_lost(c);
     print_done(c, "paused", "pool", pool);
     return 0;
 }
@@ -87,7 +81,7 @@ static int pause_run(struct cli *c, const char *run)
     cli_key(c, "held", key);
     warn_unknown_run(c, run);
     if (sync_words(c->redis, NULL, NULL, "SADD", key, run, NULL))
-        return failed(c);
+        return cli_lost(c);
     int code = cli_hold_delayed(c, run);
     if (!code)
         print_done(c, "paused", "run", run);
@@ -106,7 +100,7 @@ int cmd_pause(struct cli *c)
         return pause_pool(c, cli_option(c, "pool"));
     cli_key(c, "paused", key);
     if (sync_words(c->redis, NULL, NULL, "SET", key, reason(c), NULL))
-        return failed(c);
+        return cli_lost(c);
     print_done(c, "paused", "queue", c->queue);
     return 0;
 }
@@ -120,7 +114,7 @@ static int resume_pool(struct cli *c, const char *pool)
     args_add_int(&args, 0);
     args_add_int(&args, 0);
     if (sync_script(c->redis, SCRIPT_POOL_OPEN, key, &args, NULL, NULL))
-        return failed(c);
+        return cli_lost(c);
     print_done(c, "open", "pool", pool);
     return 0;
 }
@@ -146,7 +140,7 @@ int cli_release(struct cli *c, const char *run, size_t *ret_jobs)
     args_add_str(&args, run);
     do {
         if (sync_script(c->redis, SCRIPT_RELEASE, stem, &args, take_released, &r))
-            return failed(c);
+            return cli_lost(c);
     } while (r.left > 0);
     if (ret_jobs)
         *ret_jobs = (size_t)r.jobs;
@@ -174,7 +168,7 @@ int cmd_resume(struct cli *c)
         return resume_pool(c, cli_option(c, "pool"));
     cli_key(c, "paused", key);
     if (sync_words(c->redis, NULL, NULL, "DEL", key, NULL))
-        return failed(c);
+        return cli_lost(c);
     print_done(c, "open", "queue", c->queue);
     return 0;
 }

@@ -94,7 +94,7 @@ static int flush(struct pusher *p)
     if (p->count == 0)
         return 0;
     if (sync_call(p->cli->redis, (int)p->count + 2, argv, lens, 0, NULL, NULL))
-        return cli_fail(p->cli, EXIT_NO_REDIS, "%s", sync_why(p->cli->redis));
+        return cli_lost(p->cli);
     for (size_t i = 0; i < p->count; i++) {
         if (p->waited)
             p->waited[p->pushed + i] = strdup(p->ids[i]);

@@ -150,30 +150,20 @@ static int open_input(struct batch *b)
     return 0;
 }
 
-static void take_quota(int err, const struct reply *reply, void *arg)
-{
-    if (err == 0)
-        quota_read(arg, reply);
-}
-
-// time_plan asks the ledger how long the plan takes, where a Redis is there. -1 = not known.
+// time_plan asks the ledgers how long the plan takes, where a Redis is there. -1 = not known.
 static double time_plan(struct batch *b, enum quota_kind *ret_kind)
 {
     struct cli *c = b->cli;
     char why[SYNC_WHY_MAX];
-    plan_pool(b);
     *ret_kind = QUOTA_KINDS;
-    if (!b->pool_key[0] || cli_option(c, "simulate"))
+    if (cli_option(c, "simulate"))
         return -1;
     if (sync_open(&c->conf, &c->redis, why, sizeof why)) {
         if (c->redis_named)
             fprintf(stderr, "penstock run: %s\n", why);
         return -1;
     }
-    if (cli_now(c, &b->quota_at) ||
-        sync_words(c->redis, take_quota, &b->quota, "HGETALL", b->pool_key, NULL))
-        return -1;
-    return plan_seconds(b, (double)(b->plan.lines - b->plan.done), ret_kind);
+    return limits_read(b) ? -1 : plan_seconds(b, b->plan.lines - b->plan.done, ret_kind);
 }
 
 static void print_time(struct batch *b)
@@ -270,9 +260,11 @@ static int open_output(struct batch *b)
 {
     char why[OUTPUT_WHY_MAX] = "";
     const char *path = cli_option(b->cli, "output");
-    if (!path)
+    bool dry = cli_option(b->cli, "dry-run") != NULL;
+    if (!path && !dry)
         return usage(b, "where to? --output RESULTS.jsonl (- = standard output)");
-    int err = output_open(&b->out, path, b->retry_failed, RUN_LINE_MAX, why);
+    int err = dry ? output_peek(&b->out, path ? path : "-", b->retry_failed, RUN_LINE_MAX, why)
+                  : output_open(&b->out, path, b->retry_failed, RUN_LINE_MAX, why);
     return err ? cli_fail(b->cli, EXIT_USAGE, "%s", why[0] ? why : err_text(err)) : 0;
 }
 
@@ -291,7 +283,6 @@ static int connect_or_start(struct batch *b)
 
 static int prepare(struct batch *b)
 {
-    char name[NAME_BYTES_MAX + 16];
     int code = open_input(b);
     if (!code)
         code = open_output(b);
@@ -310,11 +301,9 @@ static int prepare(struct batch *b)
         return code;
     cli_key(b->cli, "", b->stem);
     cli_key(b->cli, "jobs", b->jobs_key);
-    snprintf(name, sizeof name, "reply:%s", b->reply);
-    cli_key(b->cli, name, b->reply_key);
-    snprintf(name, sizeof name, "run:%s", b->run);
-    cli_key(b->cli, name, b->run_key);
-    plan_pool(b);
+    cli_id_key(b->cli, "reply", b->reply, b->reply_key);
+    cli_id_key(b->cli, "run", b->run, b->run_key);
+    forecast_main(&b->forecast, b->cli->conf.provider);
     if (window_init(&b->window, (uint32_t)b->ahead_max, b->ordered))
         return usage(b, "out of memory");
     return 0;

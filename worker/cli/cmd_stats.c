@@ -20,7 +20,7 @@ static void take_now(int err, const struct reply *reply, void *arg)
 int cli_now(struct cli *c, int64_t *ret_ms)
 {
     if (sync_words(c->redis, take_now, ret_ms, "TIME", NULL))
-        return cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis));
+        return cli_lost(c);
     return 0;
 }
 
@@ -33,7 +33,7 @@ static void print_hash(int err, const struct reply *reply, void *arg)
 static int hash_of(struct cli *c, struct out *o, const char *key)
 {
     int err = sync_words(c->redis, print_hash, o, "HGETALL", key, NULL);
-    return err ? cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis)) : 0;
+    return err ? cli_lost(c) : 0;
 }
 
 static void print_depths(struct cli *c, struct out *o, const char *queue)
@@ -105,7 +105,7 @@ static int print_pools(struct cli *c, struct out *o, int64_t now_ms)
         key_pool(c->conf.prefix, pools.at[i], key, sizeof key);
         out_begin(o, pools.at[i]);
         if (sync_words(c->redis, print_pool, &s, "HGETALL", key, NULL))
-            code = cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis));
+            code = cli_lost(c);
         out_end(o);
     }
     out_end(o);
@@ -205,7 +205,7 @@ int cmd_workers(struct cli *c)
 int cmd_runs(struct cli *c)
 {
     struct out o = {.json = c->json};
-    char key[CLI_KEY_MAX], name[NAME_BYTES_MAX + 8];
+    char key[CLI_KEY_MAX];
     for (int i = 0; i < c->argc; i++)
         if (!name_is_valid(c->argv[i], strlen(c->argv[i])))
             return cli_fail(c, EXIT_USAGE, "%s is no run's name", c->argv[i]);
@@ -216,8 +216,7 @@ int cmd_runs(struct cli *c)
     if (c->argc == 0)
         code = print_runs(c, &o, c->queue);
     for (int i = 0; !code && i < c->argc; i++) {
-        snprintf(name, sizeof name, "run:%s", c->argv[i]);
-        cli_key(c, name, key);
+        cli_id_key(c, "run", c->argv[i], key);
         out_begin(&o, c->argv[i]);
         print_paused(c, &o, c->queue, c->argv[i]);
         code = hash_of(c, &o, key);

@@ -20,11 +20,6 @@ struct tail {
     struct fetch fetch;
 };
 
-static int lost(struct tail *t)
-{
-    return cli_fail(t->cli, EXIT_NO_REDIS, "%s", sync_why(t->cli->redis));
-}
-
 static void print(struct span result, void *arg)
 {
     struct tail *t = arg;
@@ -84,7 +79,9 @@ static int renew(struct tail *t)
         return 0;
     t->renew_at_ms = clock_mono_ms() + RENEW_MS;
     snprintf(ttl, sizeof ttl, "%d", TAIL_KEPT_MS);
-    return sync_words(t->cli->redis, NULL, NULL, "SET", t->key, "1", "PX", ttl, NULL) ? lost(t) : 0;
+    return sync_words(t->cli->redis, NULL, NULL, "SET", t->key, "1", "PX", ttl, NULL)
+               ? cli_lost(t->cli)
+               : 0;
 }
 
 // begin finds where the stream ends now, so that what comes from here on is read, and only that.
@@ -95,7 +92,7 @@ static int begin(struct tail *t)
     snprintf(t->last, sizeof t->last, "0-0");
     int err = sync_words(t->cli->redis, take_newest, t, "XREVRANGE", t->stream, "+", "-", "COUNT",
                          "1", NULL);
-    return err ? lost(t) : renew(t);
+    return err ? cli_lost(t->cli) : renew(t);
 }
 
 static int look(struct tail *t)
@@ -112,7 +109,7 @@ static int look(struct tail *t)
     int err =
         sync_call(t->cli->redis, (int)ARRAY_LEN(argv), argv, lens, 4 * LOOK_MS, take_entries, t);
     if (err)
-        return lost(t);
+        return cli_lost(t->cli);
     int code = fetch_run(t->cli, &t->fetch);
     if (fflush(stdout) && !code)
         code = EXIT_SOME_FAILED; // nobody reads any more

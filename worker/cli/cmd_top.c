@@ -32,11 +32,10 @@ struct live {
 static void draw(struct live *l)
 {
     struct frame f = {.to = &l->frame, .live = true};
-    const char *no = getenv("NO_COLOR");
     struct rlink *link = sync_link(l->cli->redis);
     strbuf_clear(&l->frame);
     term_size(&f.rows, &f.columns);
-    f.colour = !(no && no[0]);
+    f.colour = cli_colour();
     l->top.trouble = rlink_is_up(link) ? NULL : rlink_why(link);
     top_arrange(&l->top);
     top_draw(&l->top, &f);

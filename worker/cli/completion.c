@@ -30,6 +30,9 @@ static void print_verbs(void)
 
 // --- bash ------------------------------------------------------------------------------------
 
+// BASH_FILES has bash complete a file's name itself, blanks and all.
+#define BASH_FILES "compopt -o default 2>/dev/null"
+
 static void bash_flag(const struct conf_flag *f, void *arg)
 {
     (void)arg;
@@ -44,7 +47,7 @@ static void bash_value(const struct conf_flag *f, void *arg)
     if (f->words)
         printf("COMPREPLY=($(compgen -W '%s' -- \"$cur\"))", f->words);
     else if (strcmp(f->kind, "FILE") == 0)
-        printf("COMPREPLY=($(compgen -f -- \"$cur\"))");
+        fputs(BASH_FILES, stdout);
     else
         putchar(':');
     puts("; return ;;");
@@ -59,12 +62,12 @@ static void bash_verb(const struct cli_verb *v)
         if (o->value)
             printf("        --%s%s) %s; return ;;\n", o->name,
                    strcmp(o->name, "output") == 0 ? " | -o" : "",
-                   strcmp(o->value, "FILE") == 0 ? "COMPREPLY=($(compgen -f -- \"$cur\"))" : ":");
+                   strcmp(o->value, "FILE") == 0 ? BASH_FILES : ":");
     puts("        esac");
     fputs("        options='", stdout);
     for (const struct cli_option *o = v->options; o->name; o++)
         printf("%s--%s", o == v->options ? "" : " ", o->name);
-    fputs("'\n        words='", stdout);
+    printf("'\n        files='%s' words='", strstr(v->args, "FILE") ? "yes" : "");
     while (next_subword(&at, word))
         printf("%s ", word);
     puts("'\n        ;;");
@@ -72,17 +75,25 @@ static void bash_verb(const struct cli_verb *v)
 
 void pages_bash(void)
 {
-    puts("# bash completion for penstock and penstock-worker; made by penstock completion bash\n"
-         "_penstock_setting() {\n"
-         "    local cur=$1 prev=$2\n"
-         "    case $prev in");
+    puts(
+        "# bash completion for penstock and penstock-worker; made by penstock completion bash\n"
+        "# --name=value is three words to bash: cur and prev are what the value and the name are.\n"
+        "_penstock_words() {\n"
+        "    cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+        "    [[ $cur == '=' ]] && cur='' && return\n"
+        "    [[ $prev == '=' ]] && prev=${COMP_WORDS[COMP_CWORD-2]}\n"
+        "}\n"
+        "_penstock_setting() {\n"
+        "    local cur=$1 prev=$2\n"
+        "    case $prev in");
     conf_each_flag(CONF_WORKER | CONF_CLI, bash_value, NULL);
     fputs("    *) return 1 ;;\n"
           "    esac\n"
           "}\n"
           "_penstock() {\n"
-          "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-          "    local verb='' options='' words='' i verbs='",
+          "    local cur prev\n"
+          "    _penstock_words\n"
+          "    local verb='' options='' words='' files='' i verbs='",
           stdout);
     print_verbs();
     puts("'\n"
@@ -106,10 +117,13 @@ void pages_bash(void)
     fputs("\" -- \"$cur\"))\n"
           "    elif [[ -n $words ]]; then\n"
           "        COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+          "    elif [[ -n $files ]]; then\n"
+          "        " BASH_FILES "\n"
           "    fi\n"
           "}\n"
           "_penstock_worker() {\n"
-          "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+          "    local cur prev\n"
+          "    _penstock_words\n"
           "    COMPREPLY=()\n"
           "    _penstock_setting \"$cur\" \"$prev\" && return\n"
           "    COMPREPLY=($(compgen -W \"--help --version --healthcheck",
@@ -117,8 +131,8 @@ void pages_bash(void)
     conf_each_flag(CONF_WORKER, bash_flag, NULL);
     puts("\" -- \"$cur\"))\n"
          "}\n"
-         "complete -o default -F _penstock penstock\n"
-         "complete -o default -F _penstock_worker penstock-worker");
+         "complete -F _penstock penstock\n"
+         "complete -F _penstock_worker penstock-worker");
 }
 
 // --- zsh -------------------------------------------------------------------------------------

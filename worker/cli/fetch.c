@@ -36,9 +36,8 @@ int fetch_run(struct cli *c, struct fetch *f)
     struct round r = {.of = f};
     struct rlink *link = sync_link(c->redis);
     for (size_t i = 0; i < f->count && !r.broke; i++) {
-        char key[CLI_KEY_MAX], name[ID_BYTES_MAX + 16];
-        snprintf(name, sizeof name, "result:%s", f->ids[i]);
-        cli_key(c, name, key);
+        char key[CLI_KEY_MAX];
+        cli_id_key(c, "result", f->ids[i], key);
         const char *argv[] = {"GET", key};
         size_t lens[] = {3, strlen(key)};
         if (rlink_call(link, 2, argv, lens, 0, on_result, &r))

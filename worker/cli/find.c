@@ -29,6 +29,18 @@ void names_add(struct names *n, struct span name)
     n->at[n->count++][name.len] = '\0';
 }
 
+bool names_next(struct span *rest, struct span *ret)
+{
+    size_t len = 0;
+    while (rest->len && (*rest->at == ' ' || *rest->at == ','))
+        *rest = (struct span){rest->at + 1, rest->len - 1};
+    while (len < rest->len && rest->at[len] != ' ' && rest->at[len] != ',')
+        len++;
+    *ret = (struct span){rest->at, len};
+    *rest = (struct span){rest->at + len, rest->len - len};
+    return len > 0;
+}
+
 static int compare(const void *a, const void *b)
 {
     return strcmp(a, b);
@@ -54,16 +66,11 @@ static void take_names(int err, const struct reply *reply, void *arg)
             names_add(arg, name);
 }
 
-static int lost(struct cli *c)
-{
-    return cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis));
-}
-
 int find_workers(struct cli *c, struct names *ret)
 {
     char key[CLI_KEY_MAX];
     key_workers(c->conf.prefix, key, sizeof key);
-    return sync_words(c->redis, take_names, ret, "ZRANGE", key, "0", "999", NULL) ? lost(c) : 0;
+    return sync_words(c->redis, take_names, ret, "ZRANGE", key, "0", "999", NULL) ? cli_lost(c) : 0;
 }
 
 // take_words adds the words of a list: "interactive:10,bulk:1" or "anthropic:main:a anthropic:..."
@@ -75,20 +82,14 @@ struct words {
 static void take_words(int err, const struct reply *reply, void *arg)
 {
     struct words *w = arg;
-    struct span text;
+    struct span text, word;
     if (err || !reply_str(reply, &text))
         return;
-    while (text.len) {
-        size_t len = 0;
-        while (len < text.len && text.at[len] != ',' && text.at[len] != ' ')
-            len++;
-        struct span word = {text.at, len};
+    while (names_next(&text, &word)) {
         const char *colon = w->queues ? memchr(word.at, ':', word.len) : NULL;
         if (colon)
             word.len = (size_t)(colon - word.at);
         names_add(w->to, word);
-        len += len < text.len;
-        text = (struct span){text.at + len, text.len - len};
     }
 }
 
@@ -102,7 +103,7 @@ static int ask_workers(struct cli *c, const char *field, struct names *ret)
         char key[CLI_KEY_MAX];
         key_worker(c->conf.prefix, workers.at[i], key, sizeof key);
         if (sync_words(c->redis, take_words, &w, "HGET", key, field, NULL))
-            code = lost(c);
+            code = cli_lost(c);
     }
     names_fini(&workers);
     return code;
@@ -136,7 +137,7 @@ static int walk_keys(struct cli *c, struct walk *w, const char *pattern, const c
     for (int round = 0; round < SCAN_ROUNDS_MAX; round++) {
         if (sync_words(c->redis, take_keys, w, "SCAN", w->cursor, "MATCH", pattern, "COUNT", "1000",
                        "TYPE", type, NULL))
-            return lost(c);
+            return cli_lost(c);
         if (strcmp(w->cursor, "0") == 0)
             return 0;
     }

@@ -15,6 +15,8 @@ struct names {
 
 void names_add(struct names *n, struct span name); // unless it is there
 bool names_have(const struct names *n, struct span name);
+// names_next cuts the next word off a list that is parted by blanks or commas. False at its end.
+bool names_next(struct span *rest, struct span *ret);
 void names_sort(struct names *n);
 void names_fini(struct names *n);
 

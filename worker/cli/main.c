@@ -42,9 +42,21 @@ int cli_connect(struct cli *c)
     return cli_fail(c, err == ERR_BAD_CONF ? EXIT_USAGE : EXIT_NO_REDIS, "%s", why);
 }
 
+int cli_lost(const struct cli *c)
+{
+    return cli_fail(c, EXIT_NO_REDIS, "%s", sync_why(c->redis));
+}
+
 void cli_key(const struct cli *c, const char *name, char ret[CLI_KEY_MAX])
 {
     key_queue(c->conf.prefix, c->queue, name, ret, CLI_KEY_MAX);
+}
+
+void cli_id_key(const struct cli *c, const char *kind, const char *id, char ret[CLI_KEY_MAX])
+{
+    char name[ID_BYTES_MAX + 16];
+    snprintf(name, sizeof name, "%s:%s", kind, id);
+    cli_key(c, name, ret);
 }
 
 int64_t cli_ms(const char *text)

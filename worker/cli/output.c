@@ -78,9 +78,9 @@ static int note_line(struct output *o, struct span line, bool retry_failed)
 struct pass {
     struct output *o;
     const char *path;
-    bool retry_failed;
-    struct output kept; // the new file, while retry_failed
-    uint64_t whole;     // bytes of whole lines
+    bool retry_failed, rewrite; // rewrite: what is kept goes into a new file
+    struct output kept;         // that file
+    uint64_t whole;             // bytes of whole lines
 };
 
 static int read_lines(struct pass *p, struct reader *r, char *ret_why)
@@ -97,7 +97,7 @@ static int read_lines(struct pass *p, struct reader *r, char *ret_why)
                 ret_why, OUTPUT_WHY_MAX,
                 "%s: line %llu is no result; is this the right file? Name another with --output",
                 p->path, (unsigned long long)r->number);
-        if (kept == 1 && p->retry_failed)
+        if (kept == 1 && p->rewrite)
             kept = output_add(&p->kept, line);
         if (kept < 0)
             return kept;
@@ -125,7 +125,7 @@ static int put_in_place(struct pass *p, const char *fresh)
 static int reread(struct output *o, const char *path, bool retry_failed, size_t line_max,
                   char *ret_why)
 {
-    struct pass p = {.o = o, .path = path, .retry_failed = retry_failed};
+    struct pass p = {.o = o, .path = path, .retry_failed = retry_failed, .rewrite = retry_failed};
     struct reader r;
     char fresh[4096];
     snprintf(fresh, sizeof fresh, "%s.new", path);
@@ -145,6 +145,29 @@ static int reread(struct output *o, const char *path, bool retry_failed, size_t 
     else if (!err && ftruncate(o->fd, (off_t)p.whole))
         err = ERR_IO;
     strbuf_fini(&p.kept.buf);
+    return err;
+}
+
+int output_peek(struct output *o, const char *path, bool retry_failed, size_t line_max,
+                char ret_why[OUTPUT_WHY_MAX])
+{
+    struct stat st;
+    struct reader r;
+    struct pass p = {.o = o, .path = path, .retry_failed = retry_failed};
+    *o = (struct output){.fd = STDOUT_FILENO};
+    int fd = strcmp(path, "-") == 0 ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && (strcmp(path, "-") == 0 || errno == ENOENT))
+        return 0;
+    int err = fd < 0 || fstat(fd, &st) ? ERR_IO : 0;
+    if (!err && S_ISREG(st.st_mode)) {
+        reader_init(&r, fd, line_max, false);
+        err = read_lines(&p, &r, ret_why);
+        reader_fini(&r);
+    }
+    if (err == ERR_IO)
+        snprintf(ret_why, OUTPUT_WHY_MAX, "%s: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
     return err;
 }
 

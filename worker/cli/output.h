@@ -22,6 +22,10 @@ struct output {
 // ERR_NOMEM with the reason.
 int output_open(struct output *o, const char *path, bool retry_failed, size_t line_max,
                 char ret_why[OUTPUT_WHY_MAX]) MUST_CHECK;
+// output_peek only reads what is in it, for --dry-run: no file is made, cut, or locked, and none
+// need be there. There is nothing to close but output_close. Errors as output_open.
+int output_peek(struct output *o, const char *path, bool retry_failed, size_t line_max,
+                char ret_why[OUTPUT_WHY_MAX]) MUST_CHECK;
 // output_add takes a result; line breaks within its JSON become blanks.
 int output_add(struct output *o, struct span result) MUST_CHECK;
 int output_flush(struct output *o) MUST_CHECK; // writes what was added; ERR_IO

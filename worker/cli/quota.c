@@ -75,26 +75,32 @@ bool quota_is_open(const struct quota *q, int64_t now_ms)
     return q->open_at <= now_ms;
 }
 
-double quota_seconds(const struct quota *q, double requests, double input, double output,
-                     enum quota_kind *ret_kind)
+// starts_of: what one limit lets be used within so many seconds; -1 = there is no such limit.
+static double starts_of(const struct quota *q, enum quota_kind k, double seconds)
 {
-    double work[QUOTA_KINDS] = {requests, input, output}, longest = -1;
+    double own = q->override[k] / 60, limit = q->limit[k] / 60, use = -1;
+    if (limit > 0)
+        use = MAX(q->left[k], 0) + seconds * MAX(limit - q->drain[k] * 1000, 0.05 * limit);
+    if (own > 0)
+        use = use < 0 ? own * seconds : MIN(use, own * seconds);
+    return use;
+}
+
+double quota_jobs(const struct quota *q, const double job[QUOTA_KINDS], double seconds,
+                  enum quota_kind *ret_kind)
+{
+    double least = -1;
     *ret_kind = QUOTA_KINDS;
     for (int k = 0; k < QUOTA_KINDS; k++) {
-        double seconds = -1, own = q->override[k] / 60;
-        double a_second = MAX(q->limit[k] / 60 - q->drain[k] * 1000, 0.05 * q->limit[k] / 60);
-        if (q->limit[k] > 0)
-            seconds = MAX(work[k] - MAX(q->left[k], 0), 0) / a_second;
-        if (own > 0)
-            seconds = MAX(seconds, work[k] / own);
-        if (seconds > longest) {
-            longest = seconds;
-            *ret_kind = (enum quota_kind)k;
-        }
+        double use = starts_of(q, (enum quota_kind)k, seconds);
+        if (use < 0 || job[k] <= 0 || (least >= 0 && use / job[k] >= least))
+            continue;
+        least = use / job[k];
+        *ret_kind = (enum quota_kind)k;
     }
-    if (longest < 0 && q->pace > 0) {
+    if (least < 0 && q->pace > 0) {
         *ret_kind = QUOTA_REQUESTS;
-        longest = requests / (q->pace * 1000);
+        least = q->pace * 1000 * seconds;
     }
-    return longest;
+    return MAX(least, 0);
 }

@@ -1,5 +1,5 @@
-// quota: a pool's ledger as the command line reads it: the gate, the limits, and how long a given
-// amount of work takes at them (docs/governor.md has the fields).
+// quota: a pool's ledger as the command line reads it: the gate, the limits, and how much
+// work they allow in a time (docs/governor.md has the fields).
 #ifndef PENSTOCK_CLI_QUOTA_H
 #define PENSTOCK_CLI_QUOTA_H
 
@@ -29,9 +29,9 @@ struct quota {
 // quota_read takes the answer of HGETALL penstock:pool:{...}.
 void quota_read(struct quota *q, const struct reply *hash);
 bool quota_is_open(const struct quota *q, int64_t now_ms);
-// quota_seconds: how long so much work takes at least. *ret_kind: what binds; QUOTA_KINDS = nothing
-// is known (the answer is -1 then).
-double quota_seconds(const struct quota *q, double requests, double input, double output,
-                     enum quota_kind *ret_kind);
+// quota_jobs: how many jobs can be started within so many seconds, where one takes job[] of each
+// quota. *ret_kind: what binds; QUOTA_KINDS = nothing is known (the answer is 0 then).
+double quota_jobs(const struct quota *q, const double job[QUOTA_KINDS], double seconds,
+                  enum quota_kind *ret_kind);
 
 #endif

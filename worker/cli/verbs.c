@@ -119,7 +119,7 @@ const struct cli_verb cli_verbs[] = {
       {"older", "TIME", "only those dead for longer"},
       {"all", NULL, "all that match, where no id is given"},
       {"limit", "N", "list so many at most (default 100)"},
-      {"dry-run", NULL, "count, change nothing"}}},
+      {"dry-run", NULL, "count, change and list nothing"}}},
     {"limits",
      "[POOL...] | set POOL KIND=N... | clear POOL [KIND...]",
      "what the ledger knows of each pool, and a limit of your own a minute below the API's; KIND "
