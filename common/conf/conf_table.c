@@ -115,7 +115,7 @@ const struct conf_row conf_rows[] = {
      .group = "Quota", .who = CONF_WORKER, .reload = true,
      .help = "Share the API's quota in the fleet; off = only a 429 holds calls back"},
     {.name = "PENSTOCK_MODEL_GROUPS", .flag = "model-groups", TEXT(model_groups, "LIST"),
-     .check = conf_check_groups, .who = CONF_WORKER,
+     .check = conf_check_groups, .who = BOTH,
      .help = "Models that share a quota: claude-opus-4*=opus-4,claude-sonnet-4*=sonnet-4"},
     {.name = "PENSTOCK_OUTPUT_CHARGE", .flag = "output-charge",
      WORD(output_charge, "produced reserved"), .initial = "produced", .who = CONF_WORKER,

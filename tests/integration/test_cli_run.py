@@ -184,6 +184,9 @@ def test_the_time_of_a_dry_run_is_that_of_all_accounts_and_of_the_slowest_model(
             fleet.r.hset(f"penstock:pool:{{anthropic:{account}:claude-{model}-4-5}}", "requests_limit", limit)
         plan = clilib.run_json(fleet, "run", source, "--dry-run")
         assert (plan["seconds_least"], plan["bound_by"]) == (30, "requests")  # 150 of opus at 5 a second
+        fleet.r.hset("penstock:pool:{anthropic:main:both}", "requests_limit", 900)
+        plan = clilib.run_json(fleet, "run", source, "--dry-run", "--model-groups", "claude-*=both")
+        assert plan["seconds_least"] == 20  # one quota for the two: 300 at 15 a second
         haiku = [line for line in source.open() if "haiku" in line]
         source.write_text("".join(haiku))
         assert clilib.run_json(fleet, "run", source, "--dry-run")["seconds_least"] == 10  # at 15 a second

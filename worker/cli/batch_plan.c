@@ -25,7 +25,8 @@ static void count(struct batch *b, const struct composed *c)
         p->unpriced++;
     else
         p->nano_usd += c->nano_usd;
-    forecast_job(&b->forecast, c->model, c->tokens_in, c->tokens_out);
+    struct span group = conf_group(&b->cli->conf, c->model);
+    forecast_job(&b->forecast, group.len ? group : c->model, c->tokens_in, c->tokens_out);
 }
 
 double plan_seconds(const struct batch *b, uint64_t jobs, enum quota_kind *ret_kind)

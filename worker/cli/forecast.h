@@ -10,7 +10,7 @@
 enum { FORECAST_MODELS = 8, FORECAST_POOLS = 64, FORECAST_NAME_MAX = 260 };
 
 struct forecast_model {
-    char name[MODEL_BYTES_MAX + 1]; // without a date
+    char name[MODEL_BYTES_MAX + 1]; // without a date; or of the group that shares its quota
     uint64_t jobs;
     int64_t tokens_in, tokens_out; // of all of them: a guess, and the most
 };
