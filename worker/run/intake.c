@@ -301,6 +301,7 @@ static void admitted(struct attempt *a, const struct reply *answer)
 static void on_admitted(int err, const struct reply *reply, void *arg)
 {
     struct batch *b = arg;
+    b->queue->admits_out--;
     run_answered(b->queue, SCRIPT_ADMIT, err, reply);
     if (err) {
         put_back(b, &b->queue->to_admit);
@@ -363,7 +364,9 @@ static void send_admissions(struct wqueue *q)
     if (script_call(r->link, SCRIPT_ADMIT, q->stem, &r->args, on_admitted, b)) {
         put_back(b, &q->to_admit);
         free(b);
+        return;
     }
+    q->admits_out++;
 }
 
 static void on_rejected(int err, const struct reply *reply, void *arg)

@@ -101,12 +101,14 @@ static void claim_all(struct run *r, uint64_t now_ms)
     }
 }
 
-// wait_idle blocks on a queue that has been found empty.
+// wait_idle blocks on a queue that has been found empty, once what was taken from it is on its way:
+// Redis should not be kept from that.
 static void wait_idle(struct run *r)
 {
     for (size_t i = 0; i < r->queue_count; i++) {
         struct wqueue *q = &r->queues[i];
-        if (!q->hot && !q->paused && !q->refused && !q->claims_out && run_room(r) > 0)
+        bool intake = q->claims_out || q->admits_out;
+        if (!q->hot && !q->paused && !q->refused && !intake && run_room(r) > 0)
             wait_for_work(q);
     }
 }

@@ -41,6 +41,7 @@ struct wqueue {
     bool hot;             // there may be something to claim
     bool paused, refused; // by an operator; of a newer contract version
     size_t claims_out;    // claims under way
+    size_t admits_out;    // admissions under way
     uint64_t claimed_at_ms, settled_at_ms, ended_at_ms;
     uint64_t tick_at_ms, renew_at_ms, send_at_ms, wait_at_ms;
     int64_t next_due_ms; // Redis time; -1 = none
