@@ -350,6 +350,8 @@ class Queue:
 
 def claim_item(item):
     id, payload, size, *numbers = item
+    if len(numbers) == 1:
+        return Item(text(id), payload, size, created=int(numbers[0]))
     if numbers:
         *numbers, cancelled = (int(number) for number in numbers)
         return Item(text(id), payload, size, *numbers, bool(cancelled))

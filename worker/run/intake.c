@@ -176,6 +176,7 @@ static void take_item(struct wqueue *q, const struct claim *c, const struct repl
         c->pool->permits.promised++;
     if (id.len && id.at[0] == '~') {
         copy_span(a->claim_id, sizeof a->claim_id, id);
+        a->created = reply_int_or(reply_at(item, 3), 0);
     } else {
         copy_span(a->id, sizeof a->id, id);
         a->admitted = true;
@@ -279,7 +280,8 @@ static void admitted(struct attempt *a, const struct reply *answer)
     struct span code = {0};
     reply_str(reply_at(answer, 0), &code);
     a->admitted = true;
-    a->created = reply_int_or(reply_at(answer, 1), 0);
+    int64_t created = reply_int_or(reply_at(answer, 1), 0);
+    a->created = created > 0 ? created : a->created;
     a->expires_at = reply_int_or(reply_at(answer, 2), -1);
     a->run->stats.admitted++;
     if (a->job.run.len)

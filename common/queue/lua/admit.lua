@@ -9,7 +9,7 @@
     claim id, id, pushed_at, start, start is, expiry, expiry is, reply_to, run
     start and expiry are -1 (none) or a time; "at" = since the epoch, "in" = after pushed_at
 
-  Returns {now, {code, created, expires_at}...}:
+  Returns {now, {code, created, expires_at}...}; created 0 = when it was claimed:
     active     leased under its id: call the API
     delayed    its start time is ahead, or its run is paused
     duplicate  its id is unfinished or has a result: counted, not run
@@ -77,6 +77,7 @@ local function already(claim, id, key)
 end
 
 local function give_back(claim, from)
+  gone[#gone + 1] = claim
   call('RPUSH', jobs, call('HGET', from, 'payload'))
   call('DEL', from)
   return {mark(claim, 'lost'), 0, -1}
@@ -120,6 +121,7 @@ local function schedule(at, id, key, created)
 end
 
 local function settle_twin(claim, from, run)
+  gone[#gone + 1] = claim
   call('DEL', from)
   count('duplicates', 1, run)
   return {mark(claim, 'duplicate'), 0, -1}
@@ -132,28 +134,28 @@ local function is_ours(key, result)
   return (is_job == 'hash' or is_job == 'none') and (is_result == 'string' or is_result == 'none')
 end
 
+-- moved: a claim id is one claim's for ever, and its key goes when the lease is taken back; so while it
+-- is there, it is this worker's.
+local function moved(from, key) return try('RENAME', from, key).ok ~= nil end
+
 local function admit(at)
   local claim, id, reply, run = ARGV[at], ARGV[at + 1], ARGV[at + 7], ARGV[at + 8]
   local from, key = stem_job .. claim, stem_job .. id
-  local f = call('HMGET', from, 'token', 'created')
-  if not f[1] then return already(claim, id, key) end
-  if f[1] ~= token then return {'lost', 0, -1} end
-  local used = call('EXISTS', key, stem_result .. id) > 0
-  if used and not is_ours(key, stem_result .. id) then return {'lost', 0, -1} end
-  gone[#gone + 1] = claim
-  if used then
+  if call('EXISTS', key, stem_result .. id) > 0 then
+    if call('EXISTS', from) == 0 then return already(claim, id, key) end
+    if not is_ours(key, stem_result .. id) then return {'lost', 0, -1} end
     local twin = duplicate(id, key, reply)
     if twin == 'later' then return give_back(claim, from) end
     if twin == 'yes' then return settle_twin(claim, from, run) end
   end
-  call('RENAME', from, key)
+  if not moved(from, key) then return already(claim, id, key) end
+  gone[#gone + 1] = claim
   if run ~= '' then call('HSET', key, 'run', run) end -- a recovery must know whether it is held
   count('admitted', 1, run)
-  local created = tonumber(f[2])
   if ARGV[at + 2] == '-1' and ARGV[at + 3] == '-1' and ARGV[at + 5] == '-1' then
-    return {lease_it(claim, id, key, -1, run), created, -1}
+    return {lease_it(claim, id, key, -1, run), 0, -1}
   end
-  return schedule(at, id, key, created)
+  return schedule(at, id, key, tonumber(call('HGET', key, 'created')))
 end
 
 check_sets()

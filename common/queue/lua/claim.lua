@@ -11,7 +11,7 @@
   payload from `jobs` is not parsed here: it is leased under its claim id, and `admit` follows.
 
   Returns {now, next due or -1, LLEN jobs, why, item...}; why is '', 'paused' or 'version' (the
-  queue belongs to a newer Penstock). An item is {claim id, payload, bytes} or
+  queue belongs to a newer Penstock). An item is {claim id, payload, bytes, created} or
   {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled}. A counter
   that its hash lacks is 0.
   The payload of a large job is false: HGET job:<id> payload brings it without crossing Lua again.
@@ -135,11 +135,11 @@ local function take_waiting(waiting)
          'worker', worker, 'created', created)
     ids[#ids + 1] = name
     if len > LARGE then
-      items[#items + 1] = {name, false, len}
+      items[#items + 1] = {name, false, len, created}
       return
     end
     if #items > 0 then bytes = bytes + len end
-    items[#items + 1] = {name, payload, len}
+    items[#items + 1] = {name, payload, len, created}
     if len > largest then largest = len end
     if bytes + largest > ENOUGH then return end
   end
@@ -157,7 +157,8 @@ local function repeated(taken)
     if call('HGET', key, 'token') == token and call('ZSCORE', active, id) then
       local len = call('HSTRLEN', key, 'payload')
       if string.sub(id, 1, 1) == '~' then
-        items[#items + 1] = {id, len <= LARGE and call('HGET', key, 'payload'), len}
+        local f = call('HMGET', key, 'created', len <= LARGE and 'payload' or 'none')
+        items[#items + 1] = {id, f[2], len, f[1]}
       else
         items[#items + 1] = describe(id, key, len, call('SISMEMBER', cancel, id) == 1)
       end

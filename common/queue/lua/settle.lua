@@ -20,6 +20,7 @@
 ]]
 local ttl = ARGV[1]
 local out, freed, waits, ended = {now}, {}, {}, {}
+local gone, finished = {}, {} -- keys of jobs that are over; ids that this call has given a result
 
 local any_waited = call('SCARD', waited) > 0
 
@@ -38,8 +39,9 @@ local function finish(at, id, key)
     call('HDEL', key, 'token', 'worker', 'due')
     call('ZADD', dead, text(now), id)
   else
-    call('DEL', key)
+    gone[#gone + 1] = key
   end
+  finished[id] = true
   count(status, 1, run)
   tell(id, status, run)
   count('input_tokens', ARGV[at + 11], run)
@@ -49,6 +51,7 @@ local function finish(at, id, key)
 end
 
 local function done(at, id, key)
+  if finished[id] then return 'already' end
   if call('HGET', key, 'token') == ARGV[at + 1] then return finish(at, id, key) end
   if call('EXISTS', stem_result .. id) == 1 or call('HGET', key, 'state') == 'dead' then
     return 'already'
@@ -63,7 +66,7 @@ end
 local WHY = {throttle = 'throttles', retry = 'retries', parked = 'parked',
              handed_back = 'handed_back'}
 local function later(at, id, key)
-  if call('HGET', key, 'token') ~= ARGV[at + 1] then return 'lost' end
+  if finished[id] or call('HGET', key, 'token') ~= ARGV[at + 1] then return 'lost' end
   local due = text(now + tonumber(ARGV[at + 3]))
   if ARGV[at + 8] ~= '' then
     call('HSET', key, 'state', 'delayed', 'due', due, 'attempts', ARGV[at + 5],
@@ -90,6 +93,7 @@ for at = 2, #ARGV, 15 do
   local move = ARGV[at + 2] == 'later' and later or done
   out[#out + 1] = move(at, id, stem_job .. id)
 end
+if #gone > 0 then call('DEL', unpack(gone)) end
 if #freed > 0 then call('ZREM', active, unpack(freed)) end
 local due = {}
 for id, at in pairs(waits) do
