@@ -22,6 +22,7 @@
     XX(UNPARK, unpark) XX(POOL_STEP, pool_step) \
     XX(POOL_SHUT,  pool_shut)  \
     XX(POOL_OPEN,  pool_open)  \
+    XX(POOL_LIMIT, pool_limit) \
     XX(HOLD, hold) XX(RELEASE, release) \
     XX(LOOK,       look)
 // clang-format on

@@ -112,6 +112,22 @@ test('a job that waits is cancelled', async () => {
   await reads(page, '#job-body', /cancelled/);
 });
 
+test('a run is cancelled, and says how far that has come', async () => {
+  const ids = Array.from({length: 150}, (_, i) => `late-${i}`);
+  await fleet.push('default', ...ids.map(id => ({id, prompt: 'x', run: 'night', delay_ms: 600000})),
+                   {id: 'other', prompt: 'x', run: 'day', delay_ms: 600000});
+  await until(() => fleet.r('EXISTS', fleet.key('default', 'job:other')), 'the jobs');
+  await page.getByRole('button', {name: 'Cancel run night of queue default'}).click();
+  assert.match(await page.locator('#ask-text').innerText(), /cannot be undone/);
+  await answer(false);
+  await page.getByRole('button', {name: 'Cancel run night of queue default'}).click();
+  await answer(true);
+  for (const id of ids) assert.equal((await fleet.result('default', id)).status, 'cancelled');
+  await reads(page, '#runs-list', /night[^]+150 of 150 · 100 %[^]+150 jobs cancelled/);
+  assert.equal(await fleet.r('EXISTS', fleet.key('default', 'result:other')), 0);
+  assert.match((await logged('cancel run night of queue default')).who, /^ada@/);
+});
+
 test('an action that fails says why and leaves the question open', async () => {
   await page.getByRole('button', {name: 'Pause queue bulk'}).click();
   await page.route('**/api/queues/pause', route => route.fulfill({status: 503, body: '{"error":"no connection to Redis"}'}));

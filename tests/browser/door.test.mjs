@@ -46,11 +46,12 @@ test('a token is asked for, kept for the tab, and never part of an address', asy
 
 test('read-only: no action is offered, and the worker refuses them', async () => {
   const worker = await fleet.worker({PENSTOCK_HTTP_READONLY: 'yes'});
-  await fleet.push('default', '{no job');
+  await fleet.push('default', '{no job', {id: 'r', prompt: 'x', run: 'night'});
   const page = await open(browser, worker.url);
   await reads(page, '#readonly', /read-only/);
   await reads(page, '#dead-table', /no JSON|JSON|invalid/i);
-  for (const name of ['Pause queue default', 'Retry', 'Drop'])
+  await reads(page, '#runs-list', /night/);
+  for (const name of ['Pause queue default', 'Retry', 'Drop', 'Cancel run'])
     assert.equal(await page.getByRole('button', {name}).count(), 0, name);
   const status = await page.evaluate(async () => (await fetch('/api/queues/pause', {method: 'POST',
     headers: {'X-Penstock': '1'}, body: '{"queue":"default"}'})).status);

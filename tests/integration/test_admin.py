@@ -229,6 +229,17 @@ def test_a_limit_of_ones_own_is_set_beside_the_apis_and_taken_away(fleet, admin)
     assert actions == [f"limit pool {POOL} requests 120", f"limit pool {POOL} requests none"]
 
 
+def test_a_limit_for_a_ledger_that_has_just_expired_goes_in_time_as_well(fleet, admin):
+    push_all(fleet, ["first"])
+    fleet.result("first")
+    fleet.r.set(fleet.key("paused"), "no call may renew it")
+    for per_minute in (120, None):
+        fleet.r.delete(f"penstock:pool:{{{POOL}}}")
+        admin.act("/api/pools/limit", pool=POOL, kind="input", per_minute=per_minute)
+        left = fleet.r.pttl(f"penstock:pool:{{{POOL}}}")
+        assert left > 6 * 86_400_000 if per_minute else left == -2
+
+
 def test_the_budgets_of_the_day_are_told(fleet):
     admin = Admin(fleet.worker(env={**ANY, "PENSTOCK_BUDGET_USD": "5", "PENSTOCK_BUDGET_TOKENS": "1000000"}))
     push_all(fleet, ids(5))
@@ -259,6 +270,62 @@ def test_a_job_tells_its_life_and_its_payload_only_when_asked(fleet, admin):
     assert fleet.result("y")["status"] == "cancelled"
 
 
+def cancelled(admin):
+    """What the overview says of the run that is being cancelled, once it has ended."""
+    return wait_until(lambda: (k := admin.json("/api/overview")["cancelling"]) and k["done"] and k, 30,
+                      what="the end of it")
+
+
+def test_a_run_is_cancelled_wherever_its_jobs_are_and_no_other_job_is(fleet):
+    admin = Admin(fleet.worker(env=ANY, concurrency=2))
+    fleet.sim.config(latency=600000)
+    active, later, waiting = ids(2, "active"), ids(700, "later"), ids(450, "waiting")
+    push_all(fleet, active, run="night")
+    wait_until(lambda: admin.metric("penstock_in_flight") == 2, what="two calls")
+    fleet.r.set(fleet.key("paused"), "what follows waits")
+    wait_until(lambda: admin.metric("penstock_queue_paused") == 1, what="the pause")
+    for job in later:
+        fleet.r.hset(fleet.key(f"job:{job}"), mapping={"state": "delayed", "run": "night", "due": 4102444800000,
+                     "payload": json.dumps({"id": job, "prompt": job, "run": "night"})})
+        fleet.r.zadd(fleet.key("delayed"), {job: 4102444800000})
+    push_all(fleet, ids(150, "other"), run="day")
+    push_all(fleet, waiting, run="night")
+    fleet.push({"prompt": "no id yet", "run": "night"}, "{not json", {"id": "plain", "prompt": "night"})
+    assert admin.act("/api/runs/cancel", queue="default", run="night") == {"begun": True}
+    said = cancelled(admin)
+    all_ = active + later + waiting
+    assert (said["run"], said["asked"], said["unnamed"], said["error"]) == ("night", len(all_), 1, "")
+    results = fleet.results(all_)
+    assert {r["status"] for r in results.values()} == {"cancelled"}
+    assert not any(fleet.peek(i) for i in ids(150, "other") + ["plain"])
+    lines = fleet.workers[0].events("admin_action")
+    assert [line["action"] for line in lines] == ["cancel run night of queue default"] * 2
+    assert [line["result"] for line in lines] == ["begun", f"done, {len(all_)} jobs"]
+    assert all(line["who"].endswith("127.0.0.1") for line in lines)
+
+
+def test_one_run_at_a_time_is_cancelled_and_nonsense_is_refused(fleet, admin):
+    def ask(**body):
+        return admin.ask("POST", "/api/runs/cancel", body, X_Penstock="1")[0]
+    assert [ask(queue="no-such", run="r"), ask(queue="default"), ask(queue="default", run="no name")] == [404, 400, 400]
+    fleet.r.set(fleet.key("paused"), "what follows waits")
+    wait_until(lambda: admin.metric("penstock_queue_paused") == 1, what="the pause")
+    push_all(fleet, ids(30000), run="r")
+    assert [ask(queue="default", run="r"), ask(queue="default", run="r")] == [200, 409]
+    assert cancelled(admin)["asked"] == 30000
+    assert ask(queue="default", run="r") == 200, "again, now that it has ended"
+    cancelled(admin)
+
+
+def test_a_worker_that_ends_while_it_cancels_a_run_ends_cleanly(fleet):
+    worker = fleet.worker(env=ANY)
+    admin = Admin(worker)
+    fleet.r.set(fleet.key("paused"), "what follows waits")
+    push_all(fleet, ids(30000), run="r")
+    admin.act("/api/runs/cancel", queue="default", run="r")
+    assert worker.drain() == 0
+
+
 def test_actions_of_other_sites_and_of_readers_are_refused(fleet, admin):
     body = {"queue": "default"}
     own = f"http://127.0.0.1:{admin.port}"
@@ -273,6 +340,10 @@ def test_actions_of_other_sites_and_of_readers_are_refused(fleet, admin):
     reader = Admin(fleet.worker(env={**ANY, "PENSTOCK_HTTP_READONLY": "yes"}))
     assert reader.ask("POST", "/api/queues/resume", body, X_Penstock="1")[0] == 403
     assert fleet.r.exists(fleet.key("paused"))
+    for path in ("queues/pause", "queues/resume", "pools/pause", "pools/resume", "pools/limit", "dead/retry",
+                 "dead/drop", "cancel", "runs/cancel"):
+        assert reader.ask("POST", f"/api/{path}", {**body, "run": "r"}, X_Penstock="1")[0] == 403, path
+        assert admin.ask("POST", f"/api/{path}", {**body, "run": "r"})[0] == 403, path
 
 
 def test_watchers_get_a_moment_each_second_and_cost_redis_little(fleet, admin):

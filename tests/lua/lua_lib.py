@@ -393,6 +393,9 @@ class Pool:
     def open(self, only_trouble=False, retry=False):
         return self.server.call("pool_open", self.stem, int(only_trouble), int(retry))[1] == 1
 
+    def limit(self, *words):
+        self.server.call("pool_limit", self.stem, *words)
+
     def fields(self):
         return {text(k): text(v) for k, v in self.redis.hgetall(self.stem).items()}
 

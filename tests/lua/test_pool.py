@@ -344,3 +344,28 @@ def test_other_fields_of_the_ledger_stay(pool):
     pool.shut("quota", 1000)
     pool.open()
     assert pool.fields()["rpm"] == "50"
+
+
+# limits of an operator's own
+
+def test_limits_of_ones_own_are_set_together_and_taken_away_one_by_one(pool):
+    pool.limit("requests", 90, "output", 4000)
+    pool.redis.hset(pool.stem, "requests_override_next", 5)
+    assert pool.fields() == {"requests_override": "90", "output_override": "4000", "requests_override_next": "5"}
+    pool.limit("requests", "")
+    assert pool.fields() == {"output_override": "4000"}
+
+
+def test_a_ledger_that_a_limit_began_goes_in_a_week_and_no_sooner(pool):
+    pool.limit("input", 1000)
+    assert about(pool.redis.pttl(pool.stem), WEEK_MS)
+    pool.limit("input", "")
+    assert pool.redis.pttl(pool.stem) == -2
+
+
+def test_a_limit_leaves_the_gate_and_its_time_as_they_are(pool):
+    pool.shut("quota", 9 * 86_400_000)
+    had = pool.fields(), pool.redis.pttl(pool.stem)
+    pool.limit("input", 1000)
+    assert {**had[0], "input_override": "1000"} == pool.fields()
+    assert about(pool.redis.pttl(pool.stem), had[1])

@@ -127,6 +127,29 @@ static void cancel(struct request *q, const cJSON *body)
     tell(q, 3, argv, note, heard_done);
 }
 
+static void cancel_run(struct request *q, const cJSON *body)
+{
+    char who[160];
+    const char *run = text_of(body, "run"), *queue = text_of(body, "queue");
+    if (!api_queue(q->admin, queue)) {
+        server_refuse(q, 404, "queue is none of this worker's");
+        return;
+    }
+    if (!name_is_valid(run, strlen(run))) {
+        server_refuse(q, 400, "run: name one run");
+        return;
+    }
+    name_who(q, who, sizeof who);
+    int err = cancel_run_start(q->admin, queue, run, who);
+    if (err == ERR_TOO_BIG)
+        server_refuse(q, 409, "another run is being cancelled; try again when that is done");
+    else if (err)
+        server_refuse(q, 503, err_text(err));
+    else
+        strbuf_add_str(&q->answer, "{\"begun\":true}\n");
+    q->done = true;
+}
+
 // ------------------------------------------------------------------------------------ pools
 
 static void pause_pool(struct request *q, const cJSON *body, bool pause)
@@ -156,7 +179,7 @@ static int kind_of(const char *word)
 // limit_pool sets a limit of one's own beside the API's, or takes it away (docs/governor.md).
 static void limit_pool(struct request *q, const cJSON *body)
 {
-    char note[256], field[64], next[64], value[32];
+    char note[256], value[32] = "";
     struct pool_view p;
     const char *name = text_of(body, "pool"), *kind = text_of(body, "kind");
     const cJSON *n = cJSON_GetObjectItemCaseSensitive(body, "per_minute");
@@ -170,12 +193,11 @@ static void limit_pool(struct request *q, const cJSON *body)
         server_refuse(q, 400, "per_minute: a whole number of 1 or more, or null for no limit");
     if (q->done)
         return;
-    snprintf(field, sizeof field, "%s_override", kind);
-    snprintf(next, sizeof next, "%s_override_next", kind);
-    snprintf(value, sizeof value, "%.0f", most);
+    if (set)
+        snprintf(value, sizeof value, "%.0f", most);
     snprintf(note, sizeof note, "limit pool %.160s %s %s", name, kind, set ? value : "none");
-    const char *hset[] = {"HSET", p.key, field, value}, *hdel[] = {"HDEL", p.key, field, next};
-    tell(q, 4, set ? hset : hdel, note, heard_pool);
+    const char *argv[] = {"pool_limit", p.key, kind, value};
+    tell(q, 4, argv, note, heard_pool);
 }
 
 bool action_post(struct request *q, const char *path)
@@ -196,6 +218,8 @@ bool action_post(struct request *q, const char *path)
         dead(q, body, "dead_drop");
     else if (strcmp(path, "cancel") == 0)
         cancel(q, body);
+    else if (strcmp(path, "runs/cancel") == 0)
+        cancel_run(q, body);
     else
         known = false;
     cJSON_Delete(body);

@@ -5,6 +5,7 @@
 #include "common/base/list.h"
 #include "common/base/strbuf.h"
 #include "worker/admin/admin.h"
+#include "worker/admin/cancel_run.h"
 #include "worker/admin/sample.h"
 #include "worker/run/window.h"
 
@@ -85,6 +86,7 @@ struct admin {
     double questions; // to Redis that viewers may still cause
     uint64_t questions_at_ms, watched_ms;
     struct sample sample;
+    struct canceller canceller;
     struct frame *latest;
     int64_t opened_wall_ms;
     char host[64];

@@ -128,6 +128,7 @@ void view_queues(const struct admin *a, const char *filter, size_t first, size_t
 void view_pools(const struct admin *a, struct strbuf *b);
 void view_workers(const struct admin *a, struct strbuf *b);
 void view_runs(const struct admin *a, struct strbuf *b);
+void view_cancelling(const struct admin *a, struct strbuf *b); // the latest run that was
 void view_history(const struct admin *a, struct strbuf *b);
 void view_calls(const struct admin *a, const char *queue, const char *job, struct strbuf *b);
 void view_num(struct strbuf *b, double n); // shortest, never NaN

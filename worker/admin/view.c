@@ -1,5 +1,6 @@
 // view: the sample and the run's own counts as JSON (docs/admin-api.md).
 #include "common/base/clock.h"
+#include "common/base/err.h"
 #include "worker/admin/admin_int.h"
 
 #include <math.h>
@@ -295,6 +296,24 @@ void view_runs(const struct admin *a, struct strbuf *b)
     strbuf_add_char(b, ']');
 }
 
+void view_cancelling(const struct admin *a, struct strbuf *b)
+{
+    const struct canceller *k = &a->canceller;
+    if (!k->run[0]) {
+        strbuf_add_str(b, "null");
+        return;
+    }
+    strbuf_add_char(b, '{');
+    str(b, "queue", k->queue);
+    str(b, "run", k->run);
+    yes(b, "done", !k->under_way);
+    num(b, "looked", (double)k->looked);
+    num(b, "asked", (double)k->asked);
+    num(b, "unnamed", (double)k->unnamed);
+    str(b, "error", k->err ? err_text(k->err) : "");
+    strbuf_add_char(b, '}');
+}
+
 void view_history(const struct admin *a, struct strbuf *b)
 {
     const struct sample *s = &a->sample;
@@ -441,5 +460,7 @@ void view_overview(const struct admin *a, struct strbuf *b)
     view_workers(a, b);
     key(b, "runs");
     view_runs(a, b);
+    key(b, "cancelling");
+    view_cancelling(a, b);
     strbuf_add_char(b, '}');
 }

@@ -85,7 +85,7 @@ _Static_assert((int)LOOK_ITEMS_MAX == (int)LOOK_MAX, "one ceiling");
 static enum script told_script(const char *word)
 {
     static const enum script all[] = {SCRIPT_DEAD_RETRY, SCRIPT_DEAD_DROP, SCRIPT_POOL_SHUT,
-                                      SCRIPT_POOL_OPEN};
+                                      SCRIPT_POOL_OPEN, SCRIPT_POOL_LIMIT};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         if (strcmp(word, script_name(all[i])) == 0)
             return all[i];

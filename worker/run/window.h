@@ -49,8 +49,8 @@ typedef void (*run_heard)(int err, const struct reply *reply, void *arg);
 enum { LOOK_ITEMS_MAX = 48 };
 int run_look(struct run *r, const char *const items[][4], size_t count, run_heard heard,
              void *arg) MUST_CHECK;
-// run_tell sends one plain command; or, where argv[0] is dead_retry, dead_drop, pool_shut or
-// pool_open, the script of that name on the key argv[1] with the arguments that follow.
+// run_tell sends one plain command; or, where argv[0] is dead_retry, dead_drop, pool_shut,
+// pool_open or pool_limit, that script on the key argv[1] with the arguments that follow.
 int run_tell(struct run *r, int argc, const char **argv, run_heard heard, void *arg) MUST_CHECK;
 // run_look_again makes the worker ask Redis for the pools' gates at once, and try a pool in
 // trouble.

@@ -10,8 +10,12 @@
                                  the latest first
     job      stem id cap     -> {hash without payload as a flat list, payload's first bytes, its
                                  length, result's first bytes, its length, its ttl in ms, due, lease}
+    waiting  stem first      -> {payload...} of jobs from the left, which is where new ones come in; {}: the end
+    members  stem set cursor -> {the next cursor, {id, run or ''}...}: every member that stays in delayed or
+                                active meanwhile is among what the cursors from 0 to 0 gave, once or more
   Returns {now, item...}.
-  Bounds: the caller asks for at most 48 items; 100 workers, 100 dead, `cap` bytes of a payload.
+  Bounds: the caller asks for at most 48 items; 100 workers, 100 dead, `cap` bytes of a payload, 100
+          payloads and, beyond the first of them, about 1 MiB; some 100 members.
   Repeat: as good as the first time.
 ]]
 local look = {}
@@ -71,6 +75,32 @@ function look.job(of, id, cap)
   return {fields, string.sub(payload, 1, cap), #payload, head, call('STRLEN', result),
           call('PTTL', result), call('ZSCORE', of .. 'delayed', id) or '',
           call('ZSCORE', of .. 'active', id) or ''}
+end
+
+-- waiting takes ever larger steps: a list gives its middle slowly, and a payload may be large.
+function look.waiting(of, first)
+  local out, at, step, bytes = {}, tonumber(first), 1, 0
+  while #out < 100 and bytes <= BATCH do
+    local got = list('LRANGE', of .. 'jobs', text(at), text(at + step - 1))
+    for i = 1, #got do
+      out[#out + 1] = got[i]
+      bytes = bytes + #got[i]
+    end
+    if #got < step then break end
+    at = at + step
+    step = math.min(2 * step, 100 - #out)
+  end
+  return out
+end
+
+function look.members(of, set, cursor)
+  local got = list('ZSCAN', of .. set, cursor, 'COUNT', '100')
+  local out, pairs_ = {got[1] or '0'}, got[2] or {}
+  for i = 1, #pairs_, 2 do
+    local run = try('HGET', of .. 'job:' .. pairs_[i], 'run')
+    out[#out + 1] = {pairs_[i], type(run) == 'string' and run or ''}
+  end
+  return out
 end
 
 local out = {now}

@@ -15,13 +15,14 @@ export function say(message, bad) {
   node.timer = setTimeout(() => { node.className = 'said'; }, 6000);
 }
 
-// confirm opens the dialog: {title, text, yes, path, body, reason: ask for one, danger, then, limit: the
+// confirm opens the dialog: {title, text, yes, no, path, body, reason: ask for one, danger, then, limit: the
 // limits that are set, to be changed}
 export function confirm(what) {
   now = what;
   text($('ask-h'), what.title);
   text($('ask-text'), what.text);
   text($('ask-yes'), what.yes);
+  text($('ask-no'), what.no || 'Cancel');
   text($('ask-wrong'), '');
   $('ask-yes').className = what.danger ? 'danger' : 'primary';
   $('ask-yes').disabled = false;
@@ -40,6 +41,7 @@ function offerLimit() {
 }
 
 function outcome(what, said) {
+  if (said.begun) return `${what.title.replace('?', '')}: begun`;
   if (said.done === undefined || !what.body.ids) return `${what.title.replace('?', '')}: done`;
   const left = what.body.ids.length - said.done;
   return `${what.title.replace('?', '')}: ${said.done} done${left > 0 ? `, ${left} not` : ''}`;

@@ -117,7 +117,7 @@ function actions(j, result) {
         danger: what === 'drop', path: 'dead/' + what, body: {queue, ids: [id]}, then: reopen}),
         {class: 'act' + (what === 'drop' ? ' danger' : '')}));
   else if (!ended)
-    box.append(button('Cancel this job', () => confirm({title: 'Cancel this job?', yes: 'Cancel the job',
+    box.append(button('Cancel this job', () => confirm({title: 'Cancel this job?', yes: 'Cancel the job', no: 'Keep it',
       text: `${id}. A call under way is aborted; its result will say cancelled.`, danger: true,
       path: 'cancel', body: {queue, id}, then: reopen}), {class: 'act danger'}));
   return box;

@@ -172,10 +172,28 @@ function makeRun(r) {
   node.ok = el('i', {class: 'ok'});
   node.bad = el('i', {class: 'bad'});
   node.notes = el('span', {class: 'small dim num'});
+  node.cancel = button('Cancel', () => askRun(r), {class: 'act', 'aria-label': `Cancel run ${r.name} of queue ${r.queue}`});
   node.append(el('div', {class: 'line'}, node.name, el('small', {class: 'dim'}, ' ' + r.queue),
                  el('span', {class: 'spacer'}), node.sum),
-              el('div', {class: 'track'}, node.ok, node.bad), node.notes);
+              el('div', {class: 'track'}, node.ok, node.bad),
+              el('div', {class: 'line'}, node.notes, el('span', {class: 'spacer'}), node.cancel));
   return node;
+}
+
+function askRun(r) {
+  confirm({title: 'Cancel this run?', danger: true, yes: 'Cancel the run', no: 'Keep it', path: 'runs/cancel',
+           body: {queue: r.queue, run: r.name},
+           text: `${r.name}, in queue ${r.queue}. Every job of it that has not ended is cancelled, calls under way too. ` +
+                 'This cannot be undone. Jobs of it that are pushed later are not cancelled.'});
+}
+
+// cancelWords: how far the cancelling of a run has come; '' where it is another run's, or none's.
+function cancelWords(k, r) {
+  if (!k || k.run !== r.name || k.queue !== r.queue) return '';
+  const asked = plural(k.asked, 'job');
+  if (k.error) return `cancelling stopped after ${asked}: ${k.error}`;
+  const rest = k.unnamed ? `; ${count(k.unnamed)} that wait have no id yet: cancel again in a while` : '';
+  return k.done ? `${asked} cancelled${rest}` : `cancelling: ${asked} so far, ${count(k.looked)} looked at`;
 }
 
 export function showRuns(o) {
@@ -192,7 +210,8 @@ export function showRuns(o) {
     text(node.sum, `${count(ended)} of ${count(all)} · ${percent(ended / all)}`);
     width(node.ok, r.succeeded / all);
     width(node.bad, bad / all);
-    text(node.notes, `${bad ? `${count(bad)} without an answer · ` : ''}` +
+    const cancelled = cancelWords(o.cancelling, r);
+    text(node.notes, `${cancelled ? cancelled + ' · ' : ''}${bad ? `${count(bad)} without an answer · ` : ''}` +
          `${count(r.input_tokens)} tokens in, ${count(r.output_tokens)} out · ${money(r.cost_usd)} · ` +
          `changed ${clock(r.updated, o.now)}`);
   });
