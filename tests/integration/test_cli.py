@@ -172,6 +172,19 @@ def test_cancel_by_id_and_by_run(bare):
     assert worker.pid
 
 
+def test_a_run_of_many_delayed_jobs_is_paused_whole(bare):
+    ids, soon = [f"d{n}" for n in range(1000)], int(time.time() * 1000) + 600_000
+    pipe = bare.r.pipeline()
+    for n, name in enumerate(ids):
+        payload = json.dumps({"id": name, "prompt": "x", "run": "off"})
+        pipe.hset(bare.key(f"job:{name}"), mapping={"state": "delayed", "run": "off", "payload": payload})
+        pipe.zadd(bare.key("delayed"), {name: soon + n})
+    pipe.hset(bare.key("run:off"), "admitted", len(ids))
+    pipe.execute()
+    run(bare, "pause", "--run", "off")
+    assert bare.r.scard(bare.key("held:off")) == len(ids)
+
+
 def findings(fleet, level, **more):
     got = run_json(fleet, "check", **more)
     return {(f["about"], f["text"]) for f in got["findings"] if f["level"] == level}

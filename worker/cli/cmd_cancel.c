@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_AT_ONCE = 200, CANCEL_AT_ONCE = 100 };
+enum { CANCEL_AT_ONCE = 100 };
 
 struct canceller {
     struct cli *cli;
@@ -112,18 +112,27 @@ static void look_at_waiting(struct canceller *k)
     }
 }
 
+// A page of a sorted set, by ZSCAN: what is held or cancelled meanwhile changes its rank or goes,
+// and a walk by rank would miss its neighbours.
 struct page {
-    char ids[LOOK_AT_ONCE][ID_BYTES_MAX + 2];
+    char (*ids)[ID_BYTES_MAX + 2];
     size_t count;
+    char cursor[24];
 };
 
 static void take_page(int err, const struct reply *reply, void *arg)
 {
     struct page *p = arg;
-    struct span id;
+    const struct reply *pairs = reply_at(reply, 1);
+    struct span cursor = {0}, id;
+    free(p->ids);
     p->count = 0;
-    for (size_t i = 0; err == 0 && i < reply_count(reply) && i < LOOK_AT_ONCE; i++)
-        if (reply_str(reply_at(reply, i), &id) && id.len < sizeof p->ids[0]) {
+    p->ids = err ? NULL : calloc(reply_count(pairs) / 2 + 1, sizeof *p->ids);
+    if (!reply_str(reply_at(reply, 0), &cursor) || cursor.len >= sizeof p->cursor)
+        cursor = span_of("0");
+    snprintf(p->cursor, sizeof p->cursor, "%.*s", (int)cursor.len, cursor.at);
+    for (size_t i = 0; p->ids && i < reply_count(pairs); i += 2)
+        if (reply_str(reply_at(pairs, i), &id) && id.len < sizeof p->ids[0]) {
             memcpy(p->ids[p->count], id.at, id.len);
             p->ids[p->count++][id.len] = '\0';
         }
@@ -142,24 +151,20 @@ static void look_at_job(struct canceller *k, const char *id)
 
 static void look_at_set(struct canceller *k, const char *set)
 {
-    char key[CLI_KEY_MAX], from[24], to[24];
-    struct page *p = calloc(1, sizeof *p);
+    char key[CLI_KEY_MAX];
+    struct page p = {.cursor = "0"};
     cli_key(k->cli, set, key);
-    for (size_t at = 0; p && !k->code; at += LOOK_AT_ONCE) {
-        snprintf(from, sizeof from, "%zu", at);
-        snprintf(to, sizeof to, "%zu", at + LOOK_AT_ONCE - 1);
-        if (sync_words(k->cli->redis, take_page, p, "ZRANGE", key, from, to, NULL))
+    do {
+        if (sync_words(k->cli->redis, take_page, &p, "ZSCAN", key, p.cursor, "COUNT", "200", NULL))
             k->code = cli_lost(k->cli);
-        for (size_t i = 0; !k->code && i < p->count; i++) {
-            look_at_job(k, p->ids[i]);
+        for (size_t i = 0; !k->code && i < p.count; i++) {
+            look_at_job(k, p.ids[i]);
             if (k->count == CANCEL_AT_ONCE)
                 send(k);
         }
-        if (p->count < LOOK_AT_ONCE)
-            break;
-    }
+    } while (!k->code && strcmp(p.cursor, "0") != 0);
     send(k);
-    free(p);
+    free(p.ids);
 }
 
 int cli_hold_delayed(struct cli *c, const char *run)
