@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/rnd.h"
 #include "common/conf/conf.h"
+#include "common/job/prices.h"
 #include "common/redis/rurl.h"
 #include "worker/admin/admin.h"
 #include "worker/run/run.h"
@@ -120,6 +121,11 @@ static void on_reload(uv_signal_t *s, int signum)
     if (err) {
         log_event(LOG_ERROR, "reload_refused", log_str("why", why), LOG_END);
         free(fresh);
+        return;
+    }
+    if (prices_use(fresh->prices_file, why, sizeof why)) {
+        log_event(LOG_ERROR, "reload_refused", log_str("why", why), LOG_END);
+        conf_drop(fresh);
         return;
     }
     if (conf_keep(app->conf, fresh, kept, sizeof kept) || run_reload(app->run, fresh)) {

@@ -5,6 +5,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/conf/conf.h"
+#include "common/job/prices.h"
 #include "worker/admin/admin.h"
 #include "worker/app.h"
 
@@ -105,6 +106,10 @@ int main(int argc, char **argv)
     if (used != argc - 1) {
         snprintf(why, sizeof why, "%.100s is no flag; penstock-worker --help lists them",
                  argv[1 + used]);
+        return refuse(why);
+    }
+    if (prices_use(conf.prices_file, why, sizeof why)) {
+        conf_fini(&conf);
         return refuse(why);
     }
     log_setup((enum log_level)log_level_parse(conf.log_level),

@@ -31,6 +31,7 @@ struct conf {
     const char *model_groups;  // "claude-opus-4*=opus-4": which models share a quota; NULL = none
     const char *output_charge; // produced or reserved: how the API charges output tokens
     const char *budget_usd;    // of a day and pool: "12.50"; 0 = none (conf_nano_usd)
+    const char *prices_file;   // what a call costs; NULL = the table that is built in
     int64_t budget_tokens;     // of a day and pool; 0 = none
     const char *model;
     int64_t max_tokens;

@@ -182,6 +182,22 @@ static int read_file(struct load *l)
     return err;
 }
 
+// drop_outdone: a key that the environment or a flag names outdoes the settings file's, whichever
+// of the ways it is named by.
+static void drop_outdone(struct load *l)
+{
+    static const char *const names[] = {"ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY_FILE",
+                                        "ANTHROPIC_API_KEYS_FILE"};
+    bool outdone = false;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        outdone |= given_for(l, conf_row_by_name(names[i], strlen(names[i])))->origin > FROM_FILE;
+    for (size_t i = 0; outdone && i < ARRAY_LEN(names); i++) {
+        struct given *g = given_for(l, conf_row_by_name(names[i], strlen(names[i])));
+        if (g->origin == FROM_FILE)
+            *g = (struct given){0};
+    }
+}
+
 // take_all gives every row the value that won, or its default.
 static int take_all(struct load *l)
 {
@@ -242,6 +258,7 @@ int conf_load(enum conf_program who, int argc, char **argv, char **envp, struct 
     int err = read_flags(l, argc, argv, &used);
     if (!err)
         err = read_file(l);
+    drop_outdone(l);
     if (!err)
         err = take_all(l);
     if (!err)

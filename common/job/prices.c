@@ -209,6 +209,19 @@ int prices_load(const char *file, char ret_why[PRICES_WHY_MAX])
     return err;
 }
 
+int prices_use(const char *file, char *ret_why, size_t room)
+{
+    char why[PRICES_WHY_MAX];
+    if (!file) {
+        prices_reset();
+        return 0;
+    }
+    int err = prices_load(file, why);
+    if (err)
+        snprintf(ret_why, room, "PENSTOCK_PRICES_FILE: %s: %s", file, why);
+    return err;
+}
+
 static const struct row *row_find(struct span model, int64_t prompt_tokens)
 {
     const struct row *best = NULL;

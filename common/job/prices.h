@@ -18,6 +18,9 @@ bool price_usd(struct span model, const struct usage *u, int64_t *ret_nano_usd) 
 int prices_load(const char *file, char ret_why[PRICES_WHY_MAX]) MUST_CHECK;
 // prices_parse does the same from memory.
 int prices_parse(struct span text, char ret_why[PRICES_WHY_MAX]) MUST_CHECK;
+// prices_use takes a user's file, or the built-in table where it is NULL. As prices_load; ret_why
+// begins with the file's name.
+int prices_use(const char *file, char *ret_why, size_t room) MUST_CHECK;
 void prices_reset(void); // back to the built-in table
 
 #endif

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import pytest
-from clilib import NO_REDIS, SOME_FAILED, TIMEOUT, USAGE, run, run_json
+from clilib import NO_REDIS, SOME_FAILED, TIMEOUT, USAGE, json_lines, run, run_json
 from fleet import Fleet
 from simlib import SLACK, build_dir, wait_until
 
@@ -64,6 +64,21 @@ def test_push_wait_prints_the_results(busy):
     assert [r["status"] for r in results] == ["succeeded"] * 2
 
 
+def test_push_takes_a_file_and_waits_for_what_it_pushed(busy, tmp_path):
+    (tmp_path / "jobs").write_text('{"id":"f1","prompt":"one"}\n\n{"id":"f2","prompt":"two"}\n')
+    (tmp_path / "prompts").write_text("".join(f"prompt {n}\n" for n in range(600)))
+    assert run(busy, "push", "--jobs", "--file", tmp_path / "jobs").split() == ["f1", "f2"]
+    got = json_lines(run(busy, "push", "--file", tmp_path / "prompts", "--wait"))
+    assert len({r["id"] for r in got}) == 600 and {r["status"] for r in got} == {"succeeded"}
+    assert run(busy, "push", "--wait", "--text", stdin="three\nfour\n").count("echo: ") == 2
+    for words in (["--file", tmp_path / "none"], ["--file", tmp_path / "jobs", "x"], ["--text", "x"]):
+        run(busy, "push", *words, code=USAGE)
+        assert run.err.count("\n") == 1
+    busy.sim.config(fail={"400": 1.0})
+    run(busy, "push", "--id", "sad", "--wait", "--text", "x", code=SOME_FAILED)
+    assert run.err.startswith("penstock push: sad failed: ") and '"' not in run.err
+
+
 def test_get_and_wait_tell_what_became_of_a_job(busy):
     busy.push({"id": "g", "prompt": "hello"}, {"id": "later", "prompt": "x", "delay_ms": 60000})
     assert json.loads(run(busy, "wait", "g"))["id"] == "g"
@@ -110,6 +125,26 @@ def test_runs_are_counted(busy):
     busy.result("n")
     assert run_json(busy, "runs")["runs"]["nightly"]["succeeded"] == 1
     assert run_json(busy, "runs", "nightly")["nightly"]["succeeded"] == 1
+    run(busy, "runs", "nightly", "nosuch", code=SOME_FAILED)
+    assert "the run nosuch" in run.err
+
+
+def test_stats_shows_the_runs_that_workers_had_jobs_of_and_all_where_no_worker_is(bare):
+    worker = bare.worker(queues="default,other")
+    bare.push({"id": "a", "prompt": "x", "run": "nightly"}, {"id": "b", "prompt": "x", "run": "weekly"})
+    bare.push({"id": "c", "prompt": "x", "run": "nightly"}, queue="other")
+    bare.results(["a", "b"])
+    bare.result("c", queue="other")
+    def told():
+        runs = run_json(bare, "stats")["runs"]
+        return runs if len(runs) == 3 else None
+    runs = wait_until(told, 30, "three runs")
+    assert {(name, r["queue"], r["succeeded"]) for name, r in runs.items()} == {
+        ("nightly", "default", 1), ("weekly", "default", 1), ("other/nightly", "other", 1)}
+    assert set(run_json(bare, "stats", "--queue", "other")["runs"]) == {"nightly"}
+    worker.drain()
+    wait_until(lambda: not bare.r.zcard("penstock:workers"), 10, "the worker to sign off")
+    assert set(run_json(bare, "stats")["runs"]) == {"nightly", "weekly"}  # found by a walk
 
 
 def test_a_paused_queue_waits_with_its_reason_until_it_is_resumed(busy):
@@ -299,6 +334,9 @@ def test_a_name_that_nothing_has_used_is_told(bare):
     assert run_json(bare, "runs", "nosuch")["nosuch"]["paused"] is True
     run(bare, "resume", "--run", "nosuch")
     assert "is its name right?" in run.err
+    assert run_json(bare, "cancel", "--run", "nosuch2") == {"asked": 0}
+    assert "is its name right?" in run.err
+    run(bare, "cancel", "--run", "no run", code=USAGE)
     run(bare, "limits", "nosuch:main:x", code=1)
     assert "no worker has used this pool" in run.err
 
@@ -313,3 +351,6 @@ def test_a_number_or_a_name_that_is_half_one_is_refused(bare, words):
 def test_help_is_a_verb_too(bare):
     assert run(bare, "help") == run(bare, "--help")
     assert run(bare, "help", "top") == run(bare, "top", "--help")
+    for words in (["help", "tpo"], ["tpo", "--help"]):
+        run(bare, *words, code=USAGE)
+        assert "no verb tpo" in run.err

@@ -67,6 +67,8 @@ def test_counts_of_named_letters_leave_out_those_that_are_not_dead(bare):
     assert "matching           5" in run(bare, "dead", "list", "--dry-run")
     run(bare, "dead", "list", "a", code=USAGE)
     assert "penstock dead show a" in run.err
+    assert run(bare, "dead", "show", "nobody", code=SOME_FAILED) == ""
+    assert "penstock dead list" in run.err
     run(bare, "dead", "list", "--older", "soon", code=USAGE)
     assert "30m" in run.err
 

@@ -68,6 +68,21 @@ def test_simulated_it_needs_nothing_and_leaves_nothing_running(tmp_path, prompts
     assert not list(state.glob("*/redis.sock"))
 
 
+def test_flags_of_run_reach_the_worker_it_starts_and_outdo_the_environment(tmp_path, prompts):
+    out, table = tmp_path / "out.jsonl", tmp_path / "prices.tsv"
+    table.write_text("claude-haiku-4-5\t0\t1000\t0\n")
+    (tmp_path / "settings").write_text(f"ANTHROPIC_API_KEY={KEY}\n")
+    process = start(tmp_path, prompts, "--text", "-o", out, "--simulate", "--prices-file", table,
+                    "--max-tokens", 5, "--settings-file", tmp_path / "settings",
+                    PENSTOCK_MODEL="claude-haiku-4-5", PENSTOCK_MAX_TOKENS="900")
+    _, err = process.communicate(timeout=60 * SLACK)
+    assert process.returncode == 0, err
+    results = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {r["model"] for r in results} == {"claude-haiku-4-5"}
+    assert max(r["usage"]["output_tokens"] for r in results) <= 5
+    assert all(r["cost_usd"] == pytest.approx(r["usage"]["input_tokens"] / 1000) for r in results)
+
+
 @needs_free_port
 def test_with_a_key_alone_it_starts_redis_and_a_worker_and_the_key_is_nowhere_to_be_seen(
         tmp_path, prompts):

@@ -246,6 +246,27 @@ static void a_key_and_a_key_file_are_one_too_many(void **state)
     assert_null(strstr(l.why, "hunter2"));
 }
 
+static void
+a_key_of_the_environment_outdoes_that_of_the_settings_file_however_it_is_named(void **state)
+{
+    (void)state;
+    char settings[32], key[32], env[64], other[64];
+    write_file(settings, "ANTHROPIC_API_KEY=sk-hunter2\n");
+    write_file(key, "sk-hunter3\n");
+    snprintf(env, sizeof env, "PENSTOCK_SETTINGS_FILE=%s", settings);
+    snprintf(other, sizeof other, "ANTHROPIC_API_KEY_FILE=%s", key);
+    struct loaded l = load_env(WORDS(env, other));
+    accepted(&l);
+    assert_string_equal(l.c.api_key, "sk-hunter3");
+    conf_fini(&l.c);
+    l = load_env(WORDS(env));
+    accepted(&l);
+    assert_string_equal(l.c.api_key, "sk-hunter2");
+    conf_fini(&l.c);
+    unlink(settings);
+    unlink(key);
+}
+
 static void a_file_of_keys_is_read_line_by_line(void **state)
 {
     (void)state;
@@ -350,6 +371,8 @@ int main(void)
         TAP("http off means no address", http_off_means_no_address),
         TAP("a key file is read, trimmed and checked", a_key_file_is_read_trimmed_and_checked),
         TAP("a key and a key file are one too many", a_key_and_a_key_file_are_one_too_many),
+        TAP("a key of the environment outdoes that of the settings file, however it is named",
+            a_key_of_the_environment_outdoes_that_of_the_settings_file_however_it_is_named),
         TAP("a file of keys is read line by line", a_file_of_keys_is_read_line_by_line),
         TAP("keys have an account each, or share one", keys_have_an_account_each_or_share_one),
         TAP("a file of keys beside another key is one too many",

@@ -81,6 +81,8 @@ int cli_now(struct cli *c, int64_t *ret_ms) MUST_CHECK; // the Redis server's ti
 int cli_hold_delayed(struct cli *c, const char *run) MUST_CHECK;
 // cli_release lets a paused run go on. *ret_jobs: how many had been put aside; may be NULL.
 int cli_release(struct cli *c, const char *run, size_t *ret_jobs) MUST_CHECK;
+// cli_warn_unknown_run says so where no job has named this run yet: it may be a typing mistake.
+void cli_warn_unknown_run(struct cli *c, const char *run);
 bool cli_is_pool(const char *name);      // may it be one's name?
 bool cli_is_status(const char *word);    // of a result: succeeded, failed, expired, cancelled
 void cli_print_text(struct span result); // a result's text, and a newline

@@ -207,10 +207,14 @@ int cmd_cancel(struct cli *c)
     int code;
     if (!k->run == !c->argc) {
         code = cli_fail(c, EXIT_USAGE, "name jobs, or --run NAME");
+    } else if (k->run && !name_is_valid(k->run, strlen(k->run))) {
+        code = cli_fail(c, EXIT_USAGE, "%s is no run's name; penstock runs shows them", k->run);
     } else if (!k->run) {
         code = cancel_ids(k);
     } else {
         k->code = cli_connect(c);
+        if (!k->code)
+            cli_warn_unknown_run(c, k->run);
         if (!k->code)
             look_at_waiting(k);
         if (!k->code)

@@ -2,6 +2,7 @@
 // unless --call asks for one.
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/job/prices.h"
 #include "worker/cli/find.h"
 #include "worker/http/client.h"
 
@@ -338,6 +339,16 @@ static void check_api(struct check *k)
     strbuf_fini(&body);
 }
 
+static void check_prices(struct check *k)
+{
+    char why[CONF_WHY_MAX];
+    const char *file = k->cli->conf.prices_file;
+    if (prices_use(file, why, sizeof why))
+        say(k, WRONG, "prices", "%s", why);
+    else if (file)
+        say(k, FINE, "prices", "those of %s", file);
+}
+
 int cmd_check(struct cli *c)
 {
     struct check k = {.cli = c};
@@ -345,6 +356,7 @@ int cmd_check(struct cli *c)
     if (c->json)
         fputs("{\"findings\":[", stdout);
     check_settings(&k);
+    check_prices(&k);
     check_redis(&k);
     check_key(&k);
     check_api(&k);

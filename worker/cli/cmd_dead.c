@@ -216,9 +216,13 @@ static int dead_list(struct dead *d)
 static void print_all(int err, const struct reply *reply, void *arg)
 {
     struct dead *d = arg;
-    if (err == 0)
-        out_hash(&d->out, reply);
-    d->moved = reply_count(reply);
+    d->moved = err ? 0 : reply_count(reply);
+    if (d->moved == 0)
+        return;
+    out_begin(&d->out, NULL);
+    out_str(&d->out, "id", d->cli->argv[0]);
+    out_hash(&d->out, reply);
+    out_end(&d->out);
 }
 
 static int dead_show(struct dead *d)
@@ -227,13 +231,12 @@ static int dead_show(struct dead *d)
     if (d->cli->argc != 1)
         return cli_fail(d->cli, EXIT_USAGE, "which one? penstock dead show ID");
     job_key(d, d->cli->argv[0], key);
-    out_begin(&d->out, NULL);
-    out_str(&d->out, "id", d->cli->argv[0]);
-    int err = sync_words(d->cli->redis, print_all, d, "HGETALL", key, NULL);
-    out_end(&d->out);
-    if (err)
+    if (sync_words(d->cli->redis, print_all, d, "HGETALL", key, NULL))
         return cli_lost(d->cli);
-    return d->moved ? 0 : cli_fail(d->cli, EXIT_SOME_FAILED, "%s is not there", d->cli->argv[0]);
+    return d->moved
+               ? 0
+               : cli_fail(d->cli, EXIT_SOME_FAILED,
+                          "%s is not there; penstock dead list shows which are", d->cli->argv[0]);
 }
 
 // take_moved keeps in `chosen` what the script wants to see again.

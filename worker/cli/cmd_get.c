@@ -39,6 +39,25 @@ bool cli_is_status(const char *word)
     return false;
 }
 
+// say_failed tells why there is no answer, on standard error.
+static void say_failed(struct cli *c, struct strbuf *result)
+{
+    struct scan_value root = scan_root(result->at, result->len), value = {0};
+    struct span id = {"?", 1}, status = {"failed", 6};
+    struct strbuf why;
+    strbuf_init(&why, RESULT_BYTES_MAX);
+    if (scan_get(root, "id", &value))
+        scan_str(value, &id);
+    if (scan_get(root, "status", &value))
+        scan_str(value, &status);
+    if (scan_get(root, "error", &value) && scan_get(value, "message", &value) &&
+        value.type == SCAN_STRING)
+        scan_unescape(value, &why);
+    cli_fail(c, 0, "%.*s %.*s: %.*s", (int)id.len, id.at, (int)status.len, status.at,
+             (int)MIN(why.len, 1000u), why.at ? why.at : "");
+    strbuf_fini(&why);
+}
+
 // print_result prints one result; false where the job did not succeed.
 static bool print_result(struct cli *c, struct strbuf *result)
 {
@@ -46,10 +65,7 @@ static bool print_result(struct cli *c, struct strbuf *result)
     if (cli_option(c, "text") && good) {
         cli_print_text(strbuf_span(result));
     } else if (cli_option(c, "text")) {
-        struct scan_value error = {0}, message = {0};
-        scan_get(scan_root(result->at, result->len), "error", &error);
-        scan_get(error, "message", &message);
-        cli_fail(c, 0, "%.*s", (int)message.raw.len, message.raw.at ? message.raw.at : "failed");
+        say_failed(c, result);
     } else {
         fwrite(result->at, 1, result->len, stdout);
         putchar('\n');
@@ -124,7 +140,8 @@ int cmd_get(struct cli *c)
             if (!cli_option(c, "text"))
                 print_state(c, c->argv[i]);
             else
-                cli_fail(c, 0, "%s has no result yet", c->argv[i]);
+                cli_fail(c, 0, "%s has no result yet; without --text this says where it stands",
+                         c->argv[i]);
             code = EXIT_SOME_FAILED;
         }
     }
@@ -163,7 +180,9 @@ int cmd_wait(struct cli *c)
     strbuf_init(&result, RESULT_BYTES_MAX);
     for (int i = 0; i < c->argc && code != EXIT_TIMEOUT; i++) {
         if (!wait_one(c, c->argv[i], until_ms, &result))
-            code = cli_fail(c, EXIT_TIMEOUT, "%s has no result yet", c->argv[i]);
+            code = cli_fail(c, EXIT_TIMEOUT,
+                            "%s has no result yet; penstock get %s says where it stands",
+                            c->argv[i], c->argv[i]);
         else if (!print_result(c, &result))
             code = EXIT_SOME_FAILED;
         fflush(stdout);

@@ -52,7 +52,7 @@ static void warn_unknown(struct cli *c, const char *kind, const char *key, const
                 c->verb->name, kind, verb);
 }
 
-static void warn_unknown_run(struct cli *c, const char *run)
+void cli_warn_unknown_run(struct cli *c, const char *run)
 {
     char key[CLI_KEY_MAX];
     cli_id_key(c, "run", run, key);
@@ -79,7 +79,7 @@ static int pause_run(struct cli *c, const char *run)
 {
     char key[CLI_KEY_MAX];
     cli_key(c, "held", key);
-    warn_unknown_run(c, run);
+    cli_warn_unknown_run(c, run);
     if (sync_words(c->redis, NULL, NULL, "SADD", key, run, NULL))
         return cli_lost(c);
     int code = cli_hold_delayed(c, run);
@@ -149,7 +149,7 @@ int cli_release(struct cli *c, const char *run, size_t *ret_jobs)
 
 static int resume_run(struct cli *c, const char *run)
 {
-    warn_unknown_run(c, run);
+    cli_warn_unknown_run(c, run);
     int code = cli_release(c, run, NULL);
     if (!code)
         print_done(c, "open", "run", run);

@@ -1,10 +1,12 @@
-// penstock push: prompts from arguments or standard input, onto a queue; prints the jobs' ids.
+// penstock push: prompts from arguments, a file or standard input, onto a queue; prints the jobs'
+// ids.
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/job/job.h"
 #include "common/job/ulid.h"
 #include "worker/cli/cli.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +19,9 @@ struct pusher {
     char ids[PUSH_BATCH][ID_BYTES_MAX + 1];
     size_t count, bytes, pushed;
     int64_t now_ms;
-    char **waited; // ids to wait for, with --wait
+    bool wait;
+    char **waited; // ids to wait for
+    size_t waited_room;
 };
 
 static void add_text(struct strbuf *b, const char *name, const char *value)
@@ -83,8 +87,27 @@ static void take_job(struct pusher *p, struct span line, const struct job *j, st
     strbuf_add(b, line.at + head, line.len - head);
 }
 
+static int note_id(struct pusher *p, const char *id, size_t at)
+{
+    if (!p->wait) {
+        printf(p->cli->json ? "{\"id\":\"%s\"}\n" : "%s\n", id);
+        return 0;
+    }
+    if (at + 1 >= p->waited_room) {
+        size_t room = MAX(2 * p->waited_room, (size_t)PUSH_BATCH);
+        char **more = realloc(p->waited, room * sizeof *more);
+        if (!more)
+            return cli_fail(p->cli, EXIT_USAGE, "out of memory");
+        p->waited = more;
+        p->waited_room = room;
+    }
+    p->waited[at] = strdup(id);
+    return p->waited[at] ? 0 : cli_fail(p->cli, EXIT_USAGE, "out of memory");
+}
+
 static int flush(struct pusher *p)
 {
+    int code = 0;
     const char *argv[PUSH_BATCH + 2] = {"LPUSH", p->key};
     size_t lens[PUSH_BATCH + 2] = {5, strlen(p->key)};
     for (size_t i = 0; i < p->count; i++) {
@@ -96,15 +119,13 @@ static int flush(struct pusher *p)
     if (sync_call(p->cli->redis, (int)p->count + 2, argv, lens, 0, NULL, NULL))
         return cli_lost(p->cli);
     for (size_t i = 0; i < p->count; i++) {
-        if (p->waited)
-            p->waited[p->pushed + i] = strdup(p->ids[i]);
-        else
-            printf(p->cli->json ? "{\"id\":\"%s\"}\n" : "%s\n", p->ids[i]);
+        if (!code)
+            code = note_id(p, p->ids[i], p->pushed);
+        p->pushed += !code;
         strbuf_fini(&p->jobs[i]);
     }
-    p->pushed += p->count;
     p->count = p->bytes = 0;
-    return 0;
+    return code;
 }
 
 // add parses what is about to be pushed, so that a mistake is told here and not found in dead.
@@ -131,18 +152,31 @@ static int add(struct pusher *p, struct span text)
     return p->count == PUSH_BATCH || p->bytes >= PUSH_BATCH_BYTES ? flush(p) : 0;
 }
 
-static int push_lines(struct pusher *p)
+static int push_lines(struct pusher *p, FILE *from)
 {
     char *line = NULL;
     size_t room = 0;
     int code = 0;
-    for (ssize_t len; !code && (len = getline(&line, &room, stdin)) >= 0;) {
+    for (ssize_t len; !code && (len = getline(&line, &room, from)) >= 0;) {
         while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
             len--;
         if (len > 0)
             code = add(p, (struct span){line, (size_t)len});
     }
     free(line);
+    return code;
+}
+
+static int push_file(struct pusher *p, const char *path)
+{
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    if (!f)
+        return cli_fail(p->cli, EXIT_USAGE, "%s: %s", path, strerror(errno));
+    int code = push_lines(p, f);
+    if (!code && ferror(f))
+        code = cli_fail(p->cli, EXIT_USAGE, "%s: %s", path, strerror(errno));
+    if (f != stdin)
+        fclose(f);
     return code;
 }
 
@@ -154,36 +188,51 @@ static int wait_for_all(struct pusher *p)
     return cmd_wait(c);
 }
 
+static int check_words(struct pusher *p)
+{
+    struct cli *c = p->cli;
+    if (cli_option(c, "id") && c->argc != 1)
+        return cli_fail(c, EXIT_USAGE, "--id goes with exactly one prompt");
+    if (cli_option(c, "file") && c->argc)
+        return cli_fail(c, EXIT_USAGE, "prompts or --file FILE, not both");
+    if (cli_option(c, "text") && !p->wait)
+        return cli_fail(c, EXIT_USAGE, "--text goes with --wait: it prints the answers' text");
+    return 0;
+}
+
+static int push_all(struct pusher *p)
+{
+    struct cli *c = p->cli;
+    int code = 0;
+    for (int i = 0; !code && i < c->argc; i++)
+        code = add(p, span_of(c->argv[i]));
+    if (!code && c->argc == 0)
+        code = push_file(p, cli_option(c, "file") ? cli_option(c, "file") : "-");
+    int rest = flush(p); // what was good before a bad line is pushed, and its ids are told
+    return code ? code : rest;
+}
+
 int cmd_push(struct cli *c)
 {
     struct pusher *p = calloc(1, sizeof *p);
     if (!p)
         return cli_fail(c, EXIT_USAGE, "out of memory");
     p->cli = c;
+    p->wait = cli_option(c, "wait") != NULL;
     cli_key(c, "jobs", p->key);
-    int code = 0;
-    if (cli_option(c, "id") && c->argc != 1)
-        code = cli_fail(c, EXIT_USAGE, "--id goes with exactly one prompt");
-    if (cli_option(c, "wait") && c->argc == 0)
-        code = cli_fail(c, EXIT_USAGE, "--wait goes with prompts on the command line");
+    int code = check_words(p);
     if (!code)
         code = cli_connect(c);
     if (!code)
         code = cli_now(c, &p->now_ms);
-    if (!code && cli_option(c, "wait"))
-        p->waited = calloc((size_t)c->argc + 1, sizeof *p->waited);
-    for (int i = 0; !code && i < c->argc; i++)
-        code = add(p, span_of(c->argv[i]));
-    if (!code && c->argc == 0)
-        code = push_lines(p);
-    int rest = flush(p); // what was good before a bad line is pushed, and its ids are told
-    code = code ? code : rest;
-    if (!code && p->waited) {
+    if (!code)
+        code = push_all(p);
+    if (!code && p->pushed && p->wait) {
         char **own = c->argv;
         code = wait_for_all(p);
         c->argv = own;
     }
-    for (size_t i = 0; p->waited && p->waited[i]; i++)
+    for (size_t i = 0; p->waited && i < p->pushed; i++)
         free(p->waited[i]);
     free(p->waited);
     free(p);

@@ -2,6 +2,7 @@
 // together.
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/job/prices.h"
 #include "worker/cli/batch.h"
 #include "worker/cli/plain.h"
 
@@ -115,6 +116,7 @@ static int read_numbers(struct batch *b)
 static int read_options(struct batch *b)
 {
     struct cli *c = b->cli;
+    char why[CONF_WHY_MAX];
     b->compose.model = cli_option(c, "model");
     b->compose.system = cli_option(c, "system");
     b->compose.max_tokens = cli_option(c, "max-output");
@@ -125,7 +127,9 @@ static int read_options(struct batch *b)
     b->retry_failed = cli_option(c, "retry-failed") != NULL;
     b->ordered = !cli_option(c, "as-finished");
     b->skip_bad = cli_option(c, "skip-bad") != NULL;
-    int code = read_form(b);
+    int code = prices_use(c->conf.prices_file, why, sizeof why) ? usage(b, why) : 0;
+    if (!code)
+        code = read_form(b);
     if (!code)
         code = read_numbers(b);
     if (!code)

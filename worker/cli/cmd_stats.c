@@ -148,19 +148,30 @@ static void print_paused(struct cli *c, struct out *o, const char *queue, const 
         out_bool(o, "paused", true);
 }
 
-static int print_runs(struct cli *c, struct out *o, const char *queue)
+// print_run prints a run's counters. *ret_there: some job has named it, or it is paused.
+static int print_run(struct cli *c, struct out *o, const char *queue, const char *run,
+                     bool *ret_there)
+{
+    char key[CLI_KEY_MAX], name[FIND_NAME_MAX + 8];
+    snprintf(name, sizeof name, "run:%s", run);
+    key_queue(c->conf.prefix, queue, name, key, sizeof key);
+    o->some = false;
+    print_paused(c, o, queue, run);
+    int code = hash_of(c, o, key);
+    *ret_there = o->some;
+    return code;
+}
+
+static int print_all_runs(struct cli *c, struct out *o)
 {
     struct names runs = {0};
-    char key[CLI_KEY_MAX], name[FIND_NAME_MAX + 8];
-    int code = find_runs(c, queue, &runs);
+    bool there;
+    int code = find_runs(c, c->queue, &runs);
     names_sort(&runs);
     out_begin(o, "runs");
     for (size_t i = 0; !code && i < runs.count; i++) {
-        snprintf(name, sizeof name, "run:%s", runs.at[i]);
-        key_queue(c->conf.prefix, queue, name, key, sizeof key);
         out_begin(o, runs.at[i]);
-        print_paused(c, o, queue, runs.at[i]);
-        code = hash_of(c, o, key);
+        code = print_run(c, o, c->queue, runs.at[i], &there);
         out_end(o);
     }
     out_end(o);
@@ -168,6 +179,37 @@ static int print_runs(struct cli *c, struct out *o, const char *queue)
         fprintf(stderr, "penstock %s: there are too many keys to walk; not all runs are shown\n",
                 c->verb->name);
     names_fini(&runs);
+    return code;
+}
+
+// print_latest_runs prints those that the workers tell of, as `stats` shows them.
+static int print_latest_runs(struct cli *c, struct out *o)
+{
+    struct names queues = {0}, runs = {0}, shown = {0};
+    int code = find_queues(c, &queues);
+    if (!code)
+        code = find_latest_runs(c, &queues, &runs);
+    names_sort(&runs);
+    out_begin(o, "runs");
+    for (size_t i = 0; !code && i < runs.count; i++) {
+        char queue[FIND_NAME_MAX];
+        size_t len = strcspn(runs.at[i], "/");
+        struct span of = {runs.at[i], len};
+        if (!runs.at[i][len] || !names_have(&queues, of))
+            continue;
+        snprintf(queue, sizeof queue, "%.*s", (int)len, runs.at[i]);
+        const char *name = runs.at[i] + len + 1;
+        bool there;
+        out_begin(o, names_have(&shown, span_of(name)) ? runs.at[i] : name); // of another queue too
+        names_add(&shown, span_of(name));
+        code = print_run(c, o, queue, name, &there);
+        out_str(o, "queue", queue);
+        out_end(o);
+    }
+    out_end(o);
+    names_fini(&queues);
+    names_fini(&runs);
+    names_fini(&shown);
     return code;
 }
 
@@ -186,6 +228,8 @@ int cmd_stats(struct cli *c)
         code = print_pools(c, &o, now_ms);
     if (!code)
         code = print_workers(c, &o);
+    if (!code)
+        code = print_latest_runs(c, &o);
     out_end(&o);
     return code;
 }
@@ -205,23 +249,26 @@ int cmd_workers(struct cli *c)
 int cmd_runs(struct cli *c)
 {
     struct out o = {.json = c->json};
-    char key[CLI_KEY_MAX];
     for (int i = 0; i < c->argc; i++)
         if (!name_is_valid(c->argv[i], strlen(c->argv[i])))
             return cli_fail(c, EXIT_USAGE, "%s is no run's name", c->argv[i]);
-    int code = cli_connect(c);
+    int code = cli_connect(c), unknown = 0;
     if (code)
         return code;
     out_begin(&o, NULL);
     if (c->argc == 0)
-        code = print_runs(c, &o, c->queue);
+        code = print_all_runs(c, &o);
     for (int i = 0; !code && i < c->argc; i++) {
-        cli_id_key(c, "run", c->argv[i], key);
+        bool there = false;
         out_begin(&o, c->argv[i]);
-        print_paused(c, &o, c->queue, c->argv[i]);
-        code = hash_of(c, &o, key);
+        code = print_run(c, &o, c->queue, c->argv[i], &there);
         out_end(&o);
+        if (!code && !there)
+            unknown = cli_fail(c, EXIT_SOME_FAILED,
+                               "no job of the queue %s has named the run %s; penstock runs shows "
+                               "those that there are",
+                               c->queue, c->argv[i]);
     }
     out_end(&o);
-    return code;
+    return code ? code : unknown;
 }

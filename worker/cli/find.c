@@ -179,3 +179,23 @@ int find_runs(struct cli *c, const char *queue, struct names *ret)
     struct walk w = {.to = ret, .before = before, .behind = ""};
     return walk_keys(c, &w, pattern, "hash");
 }
+
+int find_latest_runs(struct cli *c, const struct names *queues, struct names *ret)
+{
+    struct names workers = {0};
+    int code = find_workers(c, &workers);
+    if (!code && workers.count)
+        code = ask_workers(c, "runs", ret);
+    for (size_t i = 0; !code && workers.count == 0 && i < queues->count; i++) {
+        struct names runs = {0};
+        char name[2 * NAME_BYTES_MAX + 2];
+        code = find_runs(c, queues->at[i], &runs);
+        for (size_t k = 0; k < runs.count; k++) {
+            snprintf(name, sizeof name, "%.64s/%.64s", queues->at[i], runs.at[k]);
+            names_add(ret, span_of(name));
+        }
+        names_fini(&runs);
+    }
+    names_fini(&workers);
+    return code;
+}

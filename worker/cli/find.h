@@ -24,6 +24,8 @@ void names_fini(struct names *n);
 int find_workers(struct cli *c, struct names *ret) MUST_CHECK;
 int find_queues(struct cli *c, struct names *ret) MUST_CHECK; // --queue alone, where it is given
 int find_pools(struct cli *c, struct names *ret) MUST_CHECK;
-int find_runs(struct cli *c, const char *queue, struct names *ret) MUST_CHECK;
+int find_runs(struct cli *c, const char *queue, struct names *ret) MUST_CHECK; // all, by a walk
+// find_latest_runs adds what workers have had jobs of lately, each as "queue/run".
+int find_latest_runs(struct cli *c, const struct names *queues, struct names *ret) MUST_CHECK;
 
 #endif

@@ -262,6 +262,9 @@ int main(int argc, char **argv)
     bool asks = argc > 1 && strcmp(argv[1], "help") == 0; // penstock help [VERB]
     const struct cli_verb *v = argc > 1 + asks ? find_verb(argv[1 + asks]) : NULL;
     if (argc < 2 || asks || wants_help(argc, argv)) {
+        const char *word = argc > 1 + asks ? argv[1 + asks] : "-";
+        if (!v && word[0] != '-')
+            return cli_fail(&c, EXIT_USAGE, "no verb %s; penstock --help lists them", word);
         if (v)
             help_verb(v);
         else

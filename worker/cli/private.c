@@ -2,12 +2,12 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "worker/cli/childenv.h"
 #include "worker/cli/keeper.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -15,8 +15,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-extern char **environ;
 
 enum {
     PATH_MAX_BYTES = 1024,
@@ -28,10 +26,12 @@ enum {
     ORPHANS_MS = 700000,
     LEASE_MS = 5000,
     STEP_MS = 10,
-    KEY_FD = 3, // where a worker finds its key
+    KEY_FD = 3, // where a worker finds its key: KEY_PATH
     LOCK_MS = 5000,
     WORDS_MAX = 24,
 };
+
+#define KEY_PATH "/dev/fd/3"
 
 enum child { CHILD_REDIS, CHILD_WORKER, CHILD_SIM, CHILDREN };
 static const char *const child_names[] = {"redis-server", "penstock-worker", "penstock-sim"};
@@ -233,72 +233,24 @@ static const char *program(struct private *p, enum child which, char *ret, size_
     return access(ret, X_OK) == 0 ? ret : child_names[which];
 }
 
-// --- the environment of a worker -------------------------------------------------------------
-
-struct env {
-    char *at[256];
-    size_t count;
-};
-
-static void env_add(struct env *e, const char *fmt, ...) PRINTF(2, 3);
-static void env_add(struct env *e, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    if (e->count + 1 < ARRAY_LEN(e->at) && vasprintf(&e->at[e->count], fmt, args) >= 0)
-        e->at[++e->count] = NULL;
-    va_end(args);
-}
-
-static bool is_ours_to_set(const char *var)
-{
-    static const char *const names[] = {
-        "PENSTOCK_REDIS_URL=",  "PENSTOCK_QUEUES=",   "PENSTOCK_HTTP=",
-        "ANTHROPIC_BASE_URL=",  "ANTHROPIC_API_KEY=", "ANTHROPIC_API_KEY_FILE=",
-        "PENSTOCK_HTTP_TOKEN=", "PENSTOCK_DRAIN_MS="};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (strncmp(var, names[i], strlen(names[i])) == 0)
-            return true;
-    return false;
-}
-
-static void env_fini(struct env *e)
-{
-    while (e->count)
-        free(e->at[--e->count]);
-}
-
-// make_env: the settings of the user, less what is secret and what is ours to set.
-static void make_env(struct private *p, bool has_key, struct env *e)
+// make_env: the settings of the user, less what is secret, and what is ours to set.
+static void make_env(struct private *p, bool has_key, struct childenv *e)
 {
     const struct conf *conf = &p->cli->conf;
-    *e = (struct env){0};
-    for (char **v = environ; *v; v++)
-        if (strncmp(*v, "PENSTOCK_", 9) == 0 || strncmp(*v, "ANTHROPIC_", 10) == 0) {
-            if (!is_ours_to_set(*v))
-                env_add(e, "%s", *v);
-        } else if (strncmp(*v, "PATH=", 5) == 0 || strncmp(*v, "HOME=", 5) == 0 ||
-                   strncmp(*v, "TMPDIR=", 7) == 0 || strncmp(*v, "LD_LIBRARY_PATH=", 16) == 0 ||
-                   strstr(*v, "SAN_OPTIONS=")) {
-            env_add(e, "%s", *v);
-        }
-    env_add(e, "PENSTOCK_REDIS_URL=%s", p->url);
-    env_add(e, "PENSTOCK_QUEUES=%s", p->cli->queue);
-    env_add(e, "PENSTOCK_PREFIX=%s", conf->prefix);
-    env_add(e, "PENSTOCK_HTTP=off");
-    env_add(e, "PENSTOCK_DRAIN_MS=%d", DRAIN_MS);
-    if (!getenv(
-            "PENSTOCK_LEASE_MS")) // nobody else is there: after a kill, wait no longer than this
-        env_add(e, "PENSTOCK_LEASE_MS=%d", LEASE_MS);
-    env_add(e, "PENSTOCK_MODEL=%s", conf->model);
-    env_add(e, "PENSTOCK_MAX_TOKENS=%lld", (long long)conf->max_tokens);
-    env_add(e, "ANTHROPIC_BASE_URL=%s", p->base_url[0] ? p->base_url : conf->base_url);
+    childenv_make(e, conf);
+    childenv_set(e, "PENSTOCK_REDIS_URL", p->url);
+    childenv_set(e, "PENSTOCK_QUEUES", p->cli->queue);
+    childenv_set(e, "PENSTOCK_HTTP", "off");
+    childenv_set_int(e, "PENSTOCK_DRAIN_MS", DRAIN_MS);
+    if (!getenv("PENSTOCK_LEASE_MS")) // nobody else is there: after a kill, wait no longer
+        childenv_set_int(e, "PENSTOCK_LEASE_MS", LEASE_MS);
+    childenv_set(e, "ANTHROPIC_BASE_URL", p->base_url[0] ? p->base_url : conf->base_url);
     if (has_key)
-        env_add(e, "ANTHROPIC_API_KEY_FILE=/dev/fd/%d", KEY_FD);
+        childenv_set(e, "ANTHROPIC_API_KEY_FILE", KEY_PATH);
     else if (conf->api_key_file && !p->base_url[0])
-        env_add(e, "ANTHROPIC_API_KEY_FILE=%s", conf->api_key_file);
+        childenv_set(e, "ANTHROPIC_API_KEY_FILE", conf->api_key_file);
     else if (conf->api_keys_file && !p->base_url[0])
-        env_add(e, "ANTHROPIC_API_KEYS_FILE=%s", conf->api_keys_file);
+        childenv_set(e, "ANTHROPIC_API_KEYS_FILE", conf->api_keys_file);
 }
 
 // --- one after the other ---------------------------------------------------------------------
@@ -380,7 +332,7 @@ static int start_sim(struct private *p)
 static int start_worker(struct private *p)
 {
     char path[PATH_MAX_BYTES + 32];
-    struct env env;
+    struct childenv env;
     int ends[2] = {-1, -1};
     const char *key = p->base_url[0] ? "simulated" : p->cli->conf.api_key;
     bool has_key = key && key[0] && (p->base_url[0] || !p->cli->conf.api_key_file);
@@ -399,7 +351,7 @@ static int start_worker(struct private *p)
     int code = launch(p, &s);
     if (has_key)
         close(ends[0]);
-    env_fini(&env);
+    childenv_fini(&env);
     return code;
 }
 

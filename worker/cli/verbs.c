@@ -18,11 +18,12 @@ const struct cli_exit cli_exits[] = {
 const struct cli_verb cli_verbs[] = {
     {"push",
      "[PROMPT...]",
-     "put jobs on a queue and print their ids; reads lines from standard input where no prompt is "
+     "put jobs on a queue and print their ids; lines of standard input are prompts where none is "
      "given",
      cmd_push,
      {QUEUE,
       JSON,
+      {"file", "FILE", "each line of this file is a prompt, or a job (--jobs)"},
       {"id", "ID", "the job's id (one prompt only)"},
       {"model", "MODEL", "the model"},
       {"max-output", "N", "the most tokens of an answer (max_tokens)"},
@@ -32,7 +33,8 @@ const struct cli_verb cli_verbs[] = {
       {"delay", "TIME", "start not before this (30s, 5m, 2h)"},
       {"ttl", "TIME", "expire where no call could start by then"},
       {"jobs", NULL, "each line is a job's JSON, not a prompt"},
-      {"wait", NULL, "wait for the results and print them"}}},
+      {"wait", NULL, "wait for the results and print them"},
+      {"text", NULL, "print only the answers' text, with --wait"}}},
     {"run",
      "FILE",
      "a file of prompts in, a file of results out; safe to interrupt, resumed by the same command",
@@ -91,7 +93,7 @@ const struct cli_verb cli_verbs[] = {
       {"run", "NAME", "only those of this run"},
       {"status", "WORD", "only these: succeeded, failed, expired, cancelled"},
       {"dead", NULL, "the dead letters, with their payloads"}}},
-    {"stats", "", "queues, pools and workers as they stand", cmd_stats, {QUEUE, JSON}},
+    {"stats", "", "queues, pools, workers and runs as they stand", cmd_stats, {QUEUE, JSON}},
     {"top",
      "",
      "queues, pools, runs and workers, live on a full screen; h tells the keys. One snapshot where "
