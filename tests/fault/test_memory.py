@@ -1,11 +1,14 @@
 """Memory runs out in the worker: no job is lost for it, and no result is stored by halves.
 
-The first allocation above a size is made to fail by a library of the test's own, which cannot stand
-beside a sanitizer: the release build is what is tried here.
+Allocations are made to fail by libraries of the tests' own, which cannot stand beside a sanitizer: the
+release build is what is tried here.
 """
 import json
+import os
+import pathlib
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -35,11 +38,21 @@ void *realloc(void *p, size_t n)
 }
 """
 
+RELEASE = pathlib.Path(os.environ.get("PENSTOCK_BUILD_RELEASE", ROOT / "build"))
+needs_release = pytest.mark.skipif(not (RELEASE / "penstock-worker").exists() or not shutil.which("cc"),
+                                   reason="needs the release build in build/ and a C compiler")
 
+
+@needs_release
+def test_no_allocation_of_a_workers_life_loses_a_job_by_failing():
+    """Forty of them; `scripts/chaos memory` tries as many as one likes (docs/reliability.md)."""
+    done = subprocess.run([sys.executable, ROOT / "tests" / "chaos" / "memory.py", "40"], text=True, check=False,
+                          env={**os.environ, "PENSTOCK_BUILD": str(RELEASE)}, timeout=170, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_release
 def test_a_result_that_finds_no_memory_is_not_stored_empty_and_the_job_ends_well(tmp_path, monkeypatch):
-    release = ROOT / "build"
-    if not (release / "penstock-worker").exists() or not shutil.which("cc"):
-        pytest.skip("needs the release build in build/ and a C compiler")
     source, library = tmp_path / "failer.c", tmp_path / "failer.so"
     source.write_text(FAILER)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
@@ -48,7 +61,7 @@ def test_a_result_that_finds_no_memory_is_not_stored_empty_and_the_job_ends_well
                        "content": [{"type": "text", "text": text}], "stop_reason": "end_turn",
                        "usage": {"input_tokens": 3, "output_tokens": 5}})
     with Fleet(latency="constant:5") as fleet:
-        monkeypatch.setattr(fleet_of, "build_dir", lambda: release)
+        monkeypatch.setattr(fleet_of, "build_dir", lambda: RELEASE)
         fleet.sim.script({"match": {}, "status": 200, "times": 9, "headers": {}, "body": body})
         worker = fleet.worker(env={"LD_PRELOAD": str(library)})
         fleet.push({"id": "big", "prompt": "x"})
