@@ -25,7 +25,9 @@ static int make_target(struct run *r, const struct conf *c, const char *key,
         if (line[0])
             lines[n++] = line;
     snprintf(url, sizeof url, "%s%s", c->base_url, r->provider->path);
-    int err = http_target_new(r->http, url, (const char *const *)lines, ret);
+    int err = text.err; // half a version or half a key would fail every job
+    if (!err)
+        err = http_target_new(r->http, url, (const char *const *)lines, ret);
     if (text.at)
         explicit_bzero(text.at, text.room);
     strbuf_fini(&text);
