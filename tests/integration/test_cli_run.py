@@ -3,6 +3,7 @@ import collections
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 
@@ -156,6 +157,26 @@ def test_faulty_lines_are_named_and_nothing_is_pushed(fleet, tmp_path):
     assert len(lines(out)) == 2
 
 
+@pytest.mark.parametrize("option, wrong", [("--model", "a b"), ("--max-output", "5x"), ("--max-cost", "3x"),
+                                           ("--ask-above", "x"), ("--ahead", "3x"), ("--temperature", "hot"),
+                                           ("--run", "a b")])
+def test_an_option_that_makes_no_sense_is_named_once_and_nothing_is_pushed(fleet, tmp_path, option, wrong):
+    source = text_file(tmp_path / "in.txt", 20)
+    run(fleet, source, "--text", "-o", tmp_path / "out", option, wrong, code=USAGE)
+    assert option in clilib.run.err and clilib.run.err.count("\n") == 1
+    assert fleet.depth()["jobs"] == fleet.sim.stats()["requests"] == 0
+
+
+def test_the_last_word_has_all_that_was_counted(fleet, tmp_path):
+    source = text_file(tmp_path / "in.txt", 20)
+    run(fleet, source, "--text", "-o", tmp_path / "out")
+    results = lines(tmp_path / "out")
+    tokens = [sum(r["usage"][f"{way}put_tokens"] for r in results) for way in ("in", "out")]
+    shown = re.search(r"^20/20  ([\d.]+)/s .*tokens (\d+)/([\d.]+)(k?)$", clilib.run.err, re.M)
+    assert float(shown[1]) > 0 and int(shown[2]) == tokens[0]
+    assert float(shown[3]) == pytest.approx(tokens[1] / (1000 if shown[4] else 1), abs=0.06)
+
+
 def test_a_dry_run_says_how_long_it_takes_at_the_present_limits(fleet, tmp_path):
     source = text_file(tmp_path / "in.txt", 300)
     words = (source, "--text", "-o", tmp_path / "out", "--model", "claude-haiku-4-5-20251001", "--dry-run")
@@ -262,6 +283,8 @@ def test_max_cost_stops_before_it_is_passed(fleet, tmp_path):
     assert 20 < len(lines(out)) < 400
     run(fleet, *words, "--ask-above", "1", code=USAGE)
     assert "--yes" in clilib.run.err
+    run(fleet, *words, "--model", "unheard-of", "--run", "x", "--max-cost", "1", code=USAGE)
+    assert "--prices-file" in clilib.run.err
     run(fleet, *words, "--max-cost", "50")
     assert len(lines(out)) == 400 and fleet.sim.stats()["requests"] == 400
 

@@ -24,27 +24,41 @@ def fleet():
         yield fleet
 
 
-def run_in(tmp_path, env, lines, *words):
+def run_in(tmp_path, env, lines, *words, **more):
     source = tmp_path / "in.txt"
     source.write_text("".join(f"prompt {n}\n" for n in range(lines)))
-    return Terminal(f"{PENSTOCK} run {source} --text -o {tmp_path}/out.jsonl {' '.join(words)}", env)
+    return Terminal(f"{PENSTOCK} run {source} --text -o {tmp_path}/out.jsonl {' '.join(words)}", env,
+                    **more)
 
 
 def test_the_progress_of_a_run_is_one_line_that_is_written_anew(tmp_path):
     with Fleet(latency="constant:200", rpm=60000) as fleet:
         fleet.worker(concurrency=4)
         with run_in(tmp_path, fleet.env(), 60, "--yes") as term:
-            screen = term.wait(r"^[1-9]\d*/60  [\d.]+/s .*left.*  429s 0  failed 0 ")
-            assert len(re.findall(r"/60  ", screen)) == 1
+            screen = term.wait(r"^[1-9]\d*/60 +[\d.]+/s +\S+ left .*\$\d.*~\$?\d\S+ +429s 0 +fail(ed)? 0 +retr\w+ 0 "
+                               r"+(tokens [1-9]\d*/[1-9]\d*|[1-9]\d*/[1-9]\d* tok)$")
+            assert len(re.findall(r"/60 +", screen)) == 1
             screen = term.wait("^exit:0", 60)
             assert re.search(r"^60/60 .*\nrun in.txt: 60 succeeded, 0 failed, .*\$", screen, re.M)
-            assert len(re.findall(r"/60  ", screen)) == 1
+            assert len(re.findall(r"/60 +", screen)) == 1
+
+
+@pytest.mark.parametrize("columns, last", [(60, "429s 0"), (80, " tok$"), (120, r"\(requests\) .*tokens \S+$")])
+def test_the_progress_of_a_run_says_as_much_as_the_terminal_is_wide(tmp_path, columns, last):
+    with Fleet(latency="constant:300", rpm=600) as fleet:
+        fleet.worker(concurrency=100)
+        with run_in(tmp_path, fleet.env(), 20000, "--yes", columns=columns) as term:
+            screen = term.wait(r"^[1-9]\d+/20000 +[1-9].* left.*" + last)
+            assert not [line for line in screen.splitlines() if len(line) >= columns]
+            assert len(re.findall("/20000", screen)) == 1
+            term.keys("C-c")
+            term.wait("^exit:5")
 
 
 def test_the_time_left_is_that_of_the_quota_that_binds(tmp_path):
     with Fleet(latency="constant:20", rpm=600, burst_s=1) as fleet:
         fleet.worker(concurrency=4)
-        with run_in(tmp_path, fleet.env(), 3000, "--yes") as term:
+        with run_in(tmp_path, fleet.env(), 3000, "--yes", columns=120) as term:
             term.wait(r"^[1-9]\d*/3000 .* 4m[345]\ds left \(requests\) ")
 
 
@@ -52,7 +66,7 @@ def test_the_time_left_counts_on_all_accounts_that_workers_have_keys_of(tmp_path
     (tmp_path / "keys").write_text("a sk-ant-test-a\nb sk-ant-test-b\n")
     with Fleet(latency="constant:20", rpm=600, burst_s=1, key=["a=sk-ant-test-a", "b=sk-ant-test-b"]) as fleet:
         fleet.worker(concurrency=4, env={"ANTHROPIC_API_KEY": "", "ANTHROPIC_API_KEYS_FILE": tmp_path / "keys"})
-        with run_in(tmp_path, fleet.env(), 3000, "--yes") as term:
+        with run_in(tmp_path, fleet.env(), 3000, "--yes", columns=120) as term:
             term.wait(r"^[1-9]\d*/3000 .* 2m[012]\ds left \(requests\) ")
 
 

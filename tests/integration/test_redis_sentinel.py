@@ -7,9 +7,10 @@ import time
 import pytest
 import redis
 
+from clilib import ALL_WELL, json_lines, run, start, text_file
 from clusterlib import free_ports
 from fleet import Fleet, Server
-from simlib import Sim, wait_until
+from simlib import SLACK, Sim, wait_until
 
 
 class Node(Server):
@@ -140,6 +141,23 @@ def test_a_demoted_master_that_still_answers_is_left(fleet):
     have_results(fleet, ids)
     wait_until(lambda: "name=penstock" not in old.client.execute_command("CLIENT", "LIST"), 20,
                "the worker to leave the old master")
+    assert worker.drain() == 0
+
+
+def test_a_run_of_the_command_line_follows_the_master_and_loses_no_line(fleet, tmp_path):
+    worker = fleet.worker(concurrency=4, lease_ms=5000)
+    old = fleet.redis.master()
+    source, out = text_file(tmp_path / "in.txt", 600), tmp_path / "out.jsonl"
+    process = start(fleet, "run", source, "--text", "-o", out, "--yes")
+    wait_until(lambda: out.exists() and out.stat().st_size, 30, "the first results")
+    fleet.redis.sentinels[0].client.execute_command("SENTINEL", "FAILOVER", "mymaster")
+    wait_until(lambda: fleet.redis.master() is not old, 60, "another master")
+    _, err = process.communicate(timeout=120 * SLACK)
+    assert process.returncode == ALL_WELL, err
+    results = json_lines(out.read_text())
+    assert len({r["id"] for r in results}) == len(results) == 600
+    for words in (["stats"], ["top", "--once"], ["runs"], ["dead"], ["limits"]):
+        run(fleet, *words)
     assert worker.drain() == 0
 
 

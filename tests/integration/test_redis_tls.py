@@ -115,6 +115,9 @@ def test_the_command_line_speaks_tls_too(fleet, certs, tmp_path):
     fleet.cli("push", "--redis-url", address, "--id", "by-cli", "hello")
     fleet.cli("wait", "--redis-url", address, "by-cli")
     assert json.loads(fleet.cli("get", "--redis-url", address, "--json", "by-cli"))["status"] == "succeeded"
+    (tmp_path / "in.txt").write_text("one\ntwo\nthree\n")
+    fleet.cli("run", "--redis-url", address, f"{tmp_path}/in.txt", "--text", "-o", f"{tmp_path}/out.jsonl")
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
     assert worker.drain() == 0
 
 

@@ -126,6 +126,7 @@ void collect_lost(struct batch *b, struct entry *e); // a result of our own: it 
 void on_nap(uv_timer_t *t);
 
 void on_tick(uv_timer_t *t);
+void watch_last(struct batch *b); // asks once more, for the last word
 
 // limits_look asks for the ledgers, and now and then for which there are; the answers come later.
 void limits_look(struct batch *b);

@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { PLAIN_EVERY_MS = 10000, NARROW = 110 };
+enum { PLAIN_EVERY_MS = 10000 };
 
 static bool on_terminal(void)
 {
@@ -22,9 +22,12 @@ static uint64_t total(const struct batch *b)
     return b->plan.known ? b->plan.lines : b->plan.done + b->pushed;
 }
 
+// form: the same line in fewer words, where the terminal is narrow.
+enum form { FORM_WIDE, FORM_SHORT, FORM_SHORTEST, FORMS };
+
 // spell_left tells how long the rest takes: by the quota that binds, unless something else holds
 // the run up more, as its present rate shows.
-static void spell_left(const struct batch *b, uint64_t left, char *ret, size_t room)
+static void spell_left(const struct batch *b, uint64_t left, enum form form, char *ret, size_t room)
 {
     enum { RATE_IS_STEADY_MS = 15000 };
     char word[PLAIN_WORD];
@@ -34,57 +37,101 @@ static void spell_left(const struct batch *b, uint64_t left, char *ret, size_t r
     double by_quota = plan_seconds(b, left, &kind);
     double by_rate = b->rate > 0 ? (double)left / b->rate : -1;
     ret[0] = '\0';
-    bool binds = by_quota >= 0 && (!steady || by_quota > 0.8 * by_rate);
+    bool binds = by_quota >= 0 && by_quota > (steady ? 0.8 : 0.2) * by_rate;
     if (!binds && by_rate < 0)
         return;
     plain_seconds(binds ? by_quota : by_rate, word);
-    snprintf(ret, room, "  %s left%s%s%s", word, binds ? " (" : "", binds ? kinds[kind] : "",
-             binds ? ")" : "");
+    if (binds && form != FORM_SHORTEST)
+        snprintf(ret, room, "%s left (%s)", word, kinds[kind]);
+    else
+        snprintf(ret, room, "%s left", word);
 }
 
-// write_line says the same in fewer words where the line is narrow; what matters most comes first.
-static void write_line(const struct batch *b, bool narrow, char *ret, size_t room)
+static void spell_cost(const struct batch *b, enum form form, char *ret, size_t room)
 {
-    char in[PLAIN_WORD], out[PLAIN_WORD], eta[64] = "", cost[64] = "";
-    uint64_t done = b->plan.done + batch_ended(b), all = total(b);
+    uint64_t done = b->plan.done + batch_ended(b);
     double usd = (double)(b->spent + b->since_poll) / 1e9;
+    ret[0] = '\0';
+    if (usd > 0 && b->plan.known && batch_ended(b))
+        snprintf(ret, room, form == FORM_WIDE ? "$%.2f of ~$%.2f" : "$%.2f/~%.2f", usd,
+                 usd * (double)total(b) / (double)done);
+    else if (usd > 0)
+        snprintf(ret, room, "$%.2f", usd);
+}
+
+static void add_word(struct strbuf *line, enum form form, const char *word)
+{
+    if (word[0])
+        strbuf_add_fmt(line, "%s%s",
+                       line->len == 0          ? ""
+                       : form == FORM_SHORTEST ? " "
+                                               : "  ",
+                       word);
+}
+
+// write_line puts what matters most first: a terminal may be narrower than any form.
+static void write_line(const struct batch *b, enum form form, struct strbuf *line)
+{
+    char in[PLAIN_WORD], out[PLAIN_WORD], word[96];
+    uint64_t done = b->plan.done + batch_ended(b), all = total(b);
     plain_count((double)b->tokens_in, in);
     plain_count((double)b->tokens_out, out);
+    strbuf_clear(line);
+    strbuf_add_fmt(line, "%llu/%llu%s", (unsigned long long)done, (unsigned long long)all,
+                   b->plan.known ? "" : "+");
+    snprintf(word, sizeof word, form == FORM_SHORTEST ? "%.0f/s" : "%.1f/s", b->rate);
+    add_word(line, form, word);
+    add_word(line, form, b->paused ? "PAUSED" : "");
+    add_word(line, form, rlink_is_up(sync_link(b->redis)) ? "" : "no connection to Redis");
     if (b->plan.known && all > done)
-        spell_left(b, all - done, eta, sizeof eta);
-    if (usd > 0 && b->plan.known && done)
-        snprintf(cost, sizeof cost, narrow ? "  $%.2f/~%.2f" : "  $%.2f of ~$%.2f", usd,
-                 usd * (double)all / (double)done);
-    else if (usd > 0)
-        snprintf(cost, sizeof cost, "  $%.2f", usd);
-    snprintf(ret, room,
-             narrow ? "%llu/%llu%s  %.1f/s%s%s%s%s  429s %lld  failed %llu  retries %lld  %s/%s tok"
-                    : "%llu/%llu%s  %.1f/s%s%s%s%s  429s %lld  failed %llu  retries %lld  "
-                      "tokens %s/%s",
-             (unsigned long long)done, (unsigned long long)all, b->plan.known ? "" : "+", b->rate,
-             b->paused ? "  PAUSED" : "",
-             rlink_is_up(sync_link(b->redis)) ? "" : "  no connection to Redis", eta, cost,
-             (long long)b->throttles, (unsigned long long)b->failed, (long long)b->retries, in,
-             out);
+        spell_left(b, all - done, form, word, sizeof word);
+    else
+        word[0] = '\0';
+    add_word(line, form, word);
+    spell_cost(b, form, word, sizeof word);
+    add_word(line, form, word);
+    snprintf(word, sizeof word, "429s %lld", (long long)b->throttles);
+    add_word(line, form, word);
+    snprintf(word, sizeof word, form == FORM_SHORTEST ? "fail %llu" : "failed %llu",
+             (unsigned long long)b->failed);
+    add_word(line, form, word);
+    snprintf(word, sizeof word, form == FORM_SHORTEST ? "retry %lld" : "retries %lld",
+             (long long)b->retries);
+    add_word(line, form, word);
+    snprintf(word, sizeof word, form == FORM_WIDE ? "tokens %s/%s" : "%s/%s tok", in, out);
+    add_word(line, form, word);
+}
+
+static void draw_line(struct batch *b, size_t columns, bool last)
+{
+    struct strbuf line;
+    strbuf_init(&line, 4096);
+    for (int form = FORM_WIDE; form < FORMS; form++) {
+        write_line(b, (enum form)form, &line);
+        if (line.len < columns)
+            break;
+    }
+    if (columns < SIZE_MAX)
+        fprintf(stderr, "\r\x1b[K%.*s%s", (int)MIN(columns - 1, line.len), line.at ? line.at : "",
+                last ? "\n" : "");
+    else
+        fprintf(stderr, "%s\n", line.at ? line.at : "");
+    strbuf_fini(&line);
 }
 
 void show_progress(struct batch *b, bool last)
 {
-    char line[400];
     struct winsize size = {.ws_col = 80};
     uint64_t now_ms = clock_mono_ms();
     bool live = on_terminal();
     if (!live && !last && now_ms - b->shown_ms < PLAIN_EVERY_MS)
         return;
     b->shown_ms = now_ms;
+    if (last && now_ms > b->started_ms) // of all of it
+        b->rate = (double)batch_ended(b) * 1e3 / (double)(now_ms - b->started_ms);
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < 20)
         size.ws_col = 80;
-    write_line(b, live && size.ws_col < NARROW, line, sizeof line);
-    if (!live) {
-        fprintf(stderr, "%s\n", line);
-        return;
-    }
-    fprintf(stderr, "\r\x1b[K%.*s%s", size.ws_col - 1, line, last ? "\n" : "");
+    draw_line(b, live ? size.ws_col : SIZE_MAX, last);
 }
 
 static void tell_rest(const struct batch *b)

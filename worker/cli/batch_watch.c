@@ -15,11 +15,22 @@ enum {
     PUSHES_MOST = 3,
 };
 
+#define RUN_FIELDS "throttles", "retries", "input_tokens", "output_tokens", "cost_usd"
+
 struct look {
     struct batch *of;
     int what;        // 0-2: a depth; 3: paused; 4: the run
     int64_t counted; // cost of what had been collected when we asked
 };
+
+static void take_run(struct batch *b, const struct reply *reply)
+{
+    b->throttles = reply_int_or(reply_at(reply, 0), 0);
+    b->retries = reply_int_or(reply_at(reply, 1), 0);
+    b->tokens_in = reply_int_or(reply_at(reply, 2), 0);
+    b->tokens_out = reply_int_or(reply_at(reply, 3), 0);
+    b->spent = (int64_t)llround(reply_num_or(reply_at(reply, 4), 0) * 1e9);
+}
 
 static void on_look(int err, const struct reply *reply, void *arg)
 {
@@ -35,11 +46,7 @@ static void on_look(int err, const struct reply *reply, void *arg)
     } else if (l.what == 3) {
         b->paused = reply_int_or(reply, 0) == 1;
     } else {
-        b->throttles = reply_int_or(reply_at(reply, 0), 0);
-        b->retries = reply_int_or(reply_at(reply, 1), 0);
-        b->tokens_in = reply_int_or(reply_at(reply, 2), 0);
-        b->tokens_out = reply_int_or(reply_at(reply, 3), 0);
-        b->spent = (int64_t)llround(reply_num_or(reply_at(reply, 4), 0) * 1e9);
+        take_run(b, reply);
         b->since_poll -= l.counted;
     }
 }
@@ -77,8 +84,7 @@ static void look_around(struct batch *b)
         if (!ask(b, i, words))
             return;
     }
-    const char *words[] = {"HMGET",        b->run_key,      "throttles", "retries",
-                           "input_tokens", "output_tokens", "cost_usd",  NULL};
+    const char *words[] = {"HMGET", b->run_key, RUN_FIELDS, NULL};
     b->watching = ask(b, 4, words);
 }
 
@@ -162,4 +168,20 @@ void on_tick(uv_timer_t *t)
     if (trouble)
         batch_fail(b, EXIT_NO_REDIS, "%s", trouble);
     show_progress(b, false);
+}
+
+static void on_last(int err, const struct reply *reply, void *arg)
+{
+    struct batch *b = arg;
+    if (err)
+        return;
+    take_run(b, reply);
+    b->since_poll = 0;
+}
+
+void watch_last(struct batch *b)
+{
+    if (rlink_is_up(sync_link(b->redis)) &&
+        sync_words(b->redis, on_last, b, "HMGET", b->run_key, RUN_FIELDS, NULL))
+        return; // the last word goes by what was known before
 }

@@ -2,6 +2,7 @@
 // together.
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/job/model.h"
 #include "common/job/prices.h"
 #include "worker/cli/batch.h"
 #include "worker/cli/plain.h"
@@ -103,7 +104,7 @@ static int read_numbers(struct batch *b)
         return usage(b, "--max-output takes a whole number of tokens");
     if (heat && !is_json_number(heat))
         return usage(b, "--temperature takes a number");
-    long n = ahead ? strtol(ahead, NULL, 10) : 0;
+    int64_t n = ahead ? cli_count(ahead) : 0;
     if (ahead && (n < 1 || n > 10000000))
         return usage(b, "--ahead takes a number of jobs, 1 to 10000000");
     b->ahead_min = ahead ? (size_t)n : AHEAD_MIN;
@@ -128,6 +129,8 @@ static int read_options(struct batch *b)
     b->ordered = !cli_option(c, "as-finished");
     b->skip_bad = cli_option(c, "skip-bad") != NULL;
     int code = prices_use(c->conf.prices_file, why, sizeof why) ? usage(b, why) : 0;
+    if (!code && b->compose.model && !model_is_valid(b->compose.model, strlen(b->compose.model)))
+        code = usage(b, "--model: 1-128 characters of A-Z a-z 0-9 . _ : / @ -");
     if (!code)
         code = read_form(b);
     if (!code)
@@ -255,7 +258,9 @@ static int survey(struct batch *b)
                         "--skip-bad",
                         (unsigned long long)b->plan.faulty);
     if (b->max_cost >= 0 && b->plan.unpriced)
-        return usage(b, "--max-cost: some jobs name a model whose price is not known");
+        return usage(b,
+                     "--max-cost: some jobs name a model whose price is not known; give it one in "
+                     "a file (--prices-file), or leave --max-cost out");
     code = ask_cost(b);
     return code ? code : plan_begin(b);
 }
@@ -375,20 +380,6 @@ static void end_redis(struct batch *b)
     b->cli->redis = b->redis = NULL;
 }
 
-// count_up asks Redis once more, so that the last word has the last answer's cost in it.
-static void count_up(struct batch *b)
-{
-    struct strbuf text;
-    strbuf_init(&text, 256);
-    if (rlink_is_up(sync_link(b->redis)) && sync_field(b->redis, &text, b->run_key, "cost_usd")) {
-        b->spent = (int64_t)llround(strtod(text.at, NULL) * 1e9);
-        b->since_poll = 0;
-    }
-    if (rlink_is_up(sync_link(b->redis)) && sync_field(b->redis, &text, b->run_key, "throttles"))
-        b->throttles = strtoll(text.at, NULL, 10);
-    strbuf_fini(&text);
-}
-
 // pause puts aside what has been handed over and has no result, so that no call is started for it
 // until the run goes on. A worker of our own stops with us, and needs no such thing.
 static void pause_run(struct batch *b)
@@ -409,7 +400,7 @@ static int end(struct batch *b, bool went)
     if (went) {
         if (b->stopping && !b->over_budget && !code)
             pause_run(b);
-        count_up(b);
+        watch_last(b);
         show_progress(b, true);
         show_summary(b);
         if (!code && b->stopping)
