@@ -29,6 +29,16 @@ static inline size_t utf8_len(const uint8_t *p, size_t left)
     return (c == 0xF0 && p[1] < 0x90) || (c == 0xF4 && p[1] > 0x8F) ? 0 : 4;
 }
 
+// utf8_good gives how many of the bytes are well-formed, from the first on: all, or up to what is
+// not.
+static inline size_t utf8_good(const char *at, size_t len)
+{
+    size_t good = 0, n;
+    while (good < len && (n = utf8_len((const uint8_t *)at + good, len - good)) > 0)
+        good += n;
+    return good;
+}
+
 // utf8_put writes a code point that is no surrogate, and gives the length: 1 to 4.
 static inline size_t utf8_put(uint32_t code, uint8_t ret[4])
 {

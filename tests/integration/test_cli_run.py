@@ -6,6 +6,7 @@ import random
 import re
 import signal
 import subprocess
+import subprocess
 
 import clilib
 import pytest
@@ -100,6 +101,7 @@ def test_what_failed_is_repeated_only_when_asked(fleet, tmp_path):
     fleet.sim.config(fail={"400": 0})
     calls = fleet.sim.stats()["requests"]
     run(fleet, source, "--text", "-o", out, code=SOME_FAILED)
+    assert f"{len(failed)} of those done before had failed; --retry-failed" in clilib.run.err
     assert fleet.sim.stats()["requests"] == calls
     run(fleet, source, "--text", "-o", out, "--retry-failed")
     got = lines(out)
@@ -141,6 +143,30 @@ def test_csv_rows_go_into_a_template(fleet, tmp_path):
     assert seen == {'Hi Ann: two\nlines, "quoted" {x}', "Hi Bob: plain {x}"}
     run(fleet, "--csv", source, "--template", "Hi {who}", "-o", tmp_path / "2", code=USAGE)
     assert "{who}" in clilib.run.err
+
+
+def test_a_template_or_a_text_that_would_be_sent_garbled_is_refused(fleet, tmp_path):
+    source, out = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    source.write_text("name\nAnn\n")
+    run(fleet, "--csv", source, "--template", "Hi {name", "-o", out, code=USAGE)
+    assert "{ without its }" in clilib.run.err
+    for content, words in ((b"name\nJos\xe9\n", ("--csv", source, "--template", "Hi {name}")),
+                           (b"fine\nJos\xe9\n", (source, "--text"))):
+        source.write_bytes(content)
+        run(fleet, *words, "-o", out, code=USAGE)
+        assert "in.csv:2: byte " in clilib.run.err and "UTF-8" in clilib.run.err
+    done = subprocess.run([clilib.PENSTOCK, "push"], input=b"Jos\xe9\n", env=fleet.env(), capture_output=True,
+                          timeout=60 * SLACK, check=False)
+    assert done.returncode == USAGE and b"job 1: byte 3 of the prompt is no UTF-8" in done.stderr
+    assert fleet.sim.stats()["requests"] == fleet.depth()["jobs"] == 0
+
+
+@pytest.mark.parametrize("content, words", [("hello\n", ["--text"]), ('{"prompt":"hello"}\n', [])])
+def test_a_byte_order_mark_at_the_start_of_a_file_is_no_part_of_it(fleet, tmp_path, content, words):
+    source, out = tmp_path / "in", tmp_path / "out.jsonl"
+    source.write_text("\ufeff" + content * 2)
+    run(fleet, source, *words, "-o", out)
+    assert {r["prompt_head"] for r in fleet.sim.log()} == {"hello"} and len(lines(out)) == 2
 
 
 def test_faulty_lines_are_named_and_nothing_is_pushed(fleet, tmp_path):

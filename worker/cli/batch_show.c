@@ -185,6 +185,9 @@ void show_summary(struct batch *b)
                 b->run, (unsigned long long)b->ok, (unsigned long long)b->failed,
                 (unsigned long long)b->plan.done, (unsigned long long)left_out, took,
                 (double)b->spent / 1e9);
+    if (b->out.failed)
+        fprintf(stderr, "%llu of those done before had failed; --retry-failed repeats them.\n",
+                (unsigned long long)b->out.failed);
     if (b->failed)
         fprintf(stderr, "The failed ones say why in the output; run the same command with "
                         "--retry-failed to repeat them.\n");

@@ -2,6 +2,7 @@
 // ids.
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/utf8.h"
 #include "common/job/job.h"
 #include "common/job/ulid.h"
 #include "worker/cli/cli.h"
@@ -52,6 +53,12 @@ static int build_job(struct pusher *p, struct span prompt, struct strbuf *b, cha
         snprintf(id, ID_BYTES_MAX + 1, "%s", cli_option(c, "id"));
     else
         ulid_make(p->now_ms, id);
+    size_t good = utf8_good(prompt.at, prompt.len);
+    if (good < prompt.len)
+        return cli_fail(c, EXIT_USAGE,
+                        "job %zu: byte %zu of the prompt is no UTF-8; convert it, "
+                        "as with iconv",
+                        p->pushed + p->count + 1, good);
     strbuf_add_fmt(b, "{\"id\":\"%s\",\"prompt\":", id);
     strbuf_add_json(b, prompt.at, prompt.len);
     add_text(b, "model", cli_option(c, "model"));

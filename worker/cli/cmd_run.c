@@ -254,9 +254,9 @@ static int survey(struct batch *b)
     }
     if (b->plan.faulty && !b->skip_bad)
         return cli_fail(b->cli, EXIT_USAGE,
-                        "%llu faulty lines; nothing was pushed. Mend them, or leave them out with "
-                        "--skip-bad",
-                        (unsigned long long)b->plan.faulty);
+                        "%llu faulty line%s; nothing was pushed. Mend what is wrong, or leave such "
+                        "lines out with --skip-bad",
+                        (unsigned long long)b->plan.faulty, b->plan.faulty == 1 ? "" : "s");
     if (b->max_cost >= 0 && b->plan.unpriced)
         return usage(b,
                      "--max-cost: some jobs name a model whose price is not known; give it one in "

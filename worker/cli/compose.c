@@ -1,6 +1,7 @@
 #include "worker/cli/compose.h"
 
 #include "common/base/err.h"
+#include "common/base/utf8.h"
 #include "common/job/model.h"
 #include "common/job/prices.h"
 
@@ -211,9 +212,15 @@ static int compose_json(struct compose *c, struct span record, struct idset *ord
 
 static int compose_prompt(struct compose *c, struct span prompt, struct idset *ordinals,
                           uint32_t ordinal, int64_t now_ms, struct strbuf *job,
-                          struct composed *ret)
+                          struct composed *ret, char *ret_why)
 {
     static const struct found none;
+    size_t good = utf8_good(prompt.at, prompt.len);
+    if (good < prompt.len) {
+        snprintf(ret_why, COMPOSE_WHY_MAX,
+                 "byte %zu of the prompt is no UTF-8; convert the file, as with iconv", good);
+        return ERR_BAD_JOB;
+    }
     if (name_it(c, prompt, ordinals, ordinal, ret))
         return ERR_NOMEM;
     begin(c, ret->id, false, now_ms, job);
@@ -298,6 +305,10 @@ static int fill(struct compose *c, const struct cells *cells, struct strbuf *out
             }
             strbuf_add_span(out, cell(cells, column));
             t = end;
+        } else if (*t == '{') {
+            snprintf(ret_why, COMPOSE_WHY_MAX,
+                     "the template has a { without its }; {{ stands for a brace");
+            return ERR_BAD_CONF;
         } else {
             strbuf_add_char(out, *t);
         }
@@ -308,8 +319,6 @@ static int fill(struct compose *c, const struct cells *cells, struct strbuf *out
 int compose_header(struct compose *c, struct span row, char ret_why[COMPOSE_WHY_MAX])
 {
     struct cells cells;
-    if (row.len >= 3 && memcmp(row.at, "\xEF\xBB\xBF", 3) == 0)
-        row = (struct span){row.at + 3, row.len - 3};
     split(row, &cells);
     strbuf_fini(&c->header);
     c->header = cells.text;
@@ -365,7 +374,7 @@ int compose_job(struct compose *c, struct span record, struct idset *ordinals, u
         err = compose_json(c, record, ordinals, ordinal, now_ms, job, ret, ret_why);
     else if (!err)
         err = compose_prompt(c, c->form == COMPOSE_CSV ? strbuf_span(&c->prompt) : record, ordinals,
-                             ordinal, now_ms, job, ret);
+                             ordinal, now_ms, job, ret, ret_why);
     if (!err && strbuf_failed(job))
         err = ERR_NOMEM;
     if (err)

@@ -84,8 +84,13 @@ static int skip_rest(struct reader *r)
 
 static void give(struct reader *r, size_t end, bool whole, struct span *ret)
 {
+    static const char mark[] = "\xEF\xBB\xBF"; // that some programs begin a text with
     *ret = (struct span){r->at + r->begin, end - r->begin};
     r->record_offset = r->offset;
+    if (r->number == 0 && ret->len >= 3 && memcmp(ret->at, mark, 3) == 0) {
+        *ret = (struct span){ret->at + 3, ret->len - 3};
+        r->record_offset += 3;
+    }
     r->whole = whole;
     r->too_long = false;
     r->number++;
