@@ -144,9 +144,14 @@ def test_cmake_installs_programs_pages_and_completion_and_nothing_else(tmp_path)
     run("cmake", "--install", str(build_dir()), "--prefix", str(tmp_path))
     found = {os.path.relpath(os.path.join(folder, f), tmp_path) for folder, _, files in os.walk(tmp_path)
              for f in files}
-    assert found == {"bin/penstock", "bin/penstock-worker", "share/man/man1/penstock.1",
+    assert found == {"bin/penstock", "bin/penstock-worker", "bin/penstock-sim", "share/man/man1/penstock.1",
                      "share/man/man8/penstock-worker.8", "share/bash-completion/completions/penstock",
                      "share/bash-completion/completions/penstock-worker",
                      "share/zsh/site-functions/_penstock",
                      "share/fish/vendor_completions.d/penstock.fish"}
     assert run(str(tmp_path / "bin/penstock"), "--version").startswith("penstock ")
+    (tmp_path / "in.txt").write_text("one\ntwo\n")  # the installed programs find each other
+    done = subprocess.run([str(tmp_path / "bin/penstock"), "run", "in.txt", "--text", "-o", "out.jsonl", "--simulate"],
+                          cwd=tmp_path, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+                          capture_output=True, text=True, timeout=60 * SLACK, check=False)
+    assert done.returncode == 0 and (tmp_path / "out.jsonl").read_text().count('"succeeded"') == 2, done.stderr
