@@ -117,6 +117,27 @@ def test_five_failures_in_a_row_leave_one_call_to_try_and_a_success_brings_the_r
     assert pool.fields()["breaker"] == "ramp"
 
 
+def test_where_nobody_is_counted_one_call_tries_all_the_same(pool):
+    got = step(pool, want=1)
+    pool.redis.hset(pool.stem, "pace", 50)
+    step(pool, failed=5, failed_sent=got.now)
+    pool.redis.hset(pool.stem, "breaker_until", got.now - 1)
+    assert step(pool, want=64).granted == 1
+    assert step(pool, want=64).granted == 0
+
+
+def test_who_tries_and_is_not_heard_of_again_is_followed_by_another(pool):
+    """A few times as long as a call takes, 3 s at least: a dead worker holds up the fleet no longer."""
+    got = known(pool, left=100)
+    step(pool, failed=5, failed_sent=got.now)
+    pool.redis.hset(pool.stem, "breaker_until", got.now - 1)
+    assert float(pool.fields()["latency"]) == 400 and step(pool, want=1).granted == 1
+    pool.redis.hset(pool.stem, "breaker_probe_at", step(pool, want=1).now - 2500)
+    assert step(pool, want=1).granted == 0
+    pool.redis.hset(pool.stem, "breaker_probe_at", got.now - 3500)
+    assert step(pool, want=1).granted == 1
+
+
 def test_a_failure_while_the_rate_comes_back_stops_it_at_once(pool):
     got = known(pool, left=100)
     step(pool, failed=5, failed_sent=got.now)

@@ -361,6 +361,12 @@ local function breaker_open()
   set('breaker_step', min(6, k + 1))
 end
 
+-- try_most: after so long the one that tries is taken for dead, and another may.
+local function try_most()
+  local usual = 4 * num('latency')
+  return usual > 0 and max(3000, min(15000, usual)) or 15000
+end
+
 local function take_ends()
   local ok, failed = arg[15] + arg[19], arg[17]
   if failed > 0 then
@@ -449,7 +455,7 @@ end
 local function grant_paced(want, part)
   local pace = num('pace', START_RATE) * part * num('share', 1)
   if num('pace_begun') == 0 then set('pace_begun', now) end
-  local free = pace >= FREE and s.pace_mode ~= 'track' and part == 1
+  local free = pace >= FREE and s.pace_mode ~= 'track' and part == 1 and s.breaker ~= 'open'
   if free and not me and not overridden() then return true end
   while #delays < want do
     local paced = max(now, num('pace_next', now - START / pace) - BURST)
@@ -563,7 +569,7 @@ if me and want ~= 0 then
 end
 if want < 0 then return answer(0, '', -1, '', marks) end
 if s.breaker == 'open' and want > 0 then
-  local trying = num('breaker_probe') == 1 and now - num('breaker_probe_at') < 15000
+  local trying = num('breaker_probe') == 1 and now - num('breaker_probe_at') < try_most()
   if now < num('breaker_until') or trying then
     wait = max(num('breaker_until') - now, 250)
     return answer(0, 'overload', 0, 'calls break: one in the fleet tries', marks)
@@ -580,4 +586,5 @@ if want > 0 and anything_known() then
 elseif want > 0 and grant_paced(want, ramp()) then
   return answer(0, '', -1, '', marks)
 end
+if s.breaker == 'open' and want > 0 and #delays == 0 then set('breaker_probe', 0) end
 return answer(0, '', #delays, '', marks)
