@@ -28,10 +28,10 @@ def run_json(fleet, *words, **more):
     return json.loads(run(fleet, *words, "--json", **more))
 
 
-def start(fleet, *words, env=None):
+def start(fleet, *words, env=None, stdin=None):
     """Starts it; communicate() gives what it prints."""
     return subprocess.Popen([PENSTOCK, *map(str, words)], env=env or fleet.env(), text=True,
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                            stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def json_lines(text):

@@ -167,6 +167,20 @@ def test_killed_at_random_moments_the_output_is_whole_and_no_prompt_is_called_tw
 
 
 @needs_free_port
+def test_a_key_that_the_api_refuses_ends_it_and_the_right_one_goes_on(tmp_path, prompts):
+    with Sim(latency="constant:20", require_key=True, key=f"main={KEY}") as sim:
+        words = (prompts, "--text", "-o", tmp_path / "out.jsonl")
+        process = start(tmp_path, *words, ANTHROPIC_API_KEY="sk-ant-wrong", ANTHROPIC_BASE_URL=sim.base_url)
+        _, err = process.communicate(timeout=60 * SLACK)
+        assert process.returncode == USAGE and "refuses the key" in err and "ANTHROPIC_API_KEY" in err
+        assert children(tmp_path) == {}
+        process = start(tmp_path, *words, ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=sim.base_url)
+        _, err = process.communicate(timeout=60 * SLACK)
+        assert process.returncode == 0, err
+        assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 60
+
+
+@needs_free_port
 def test_without_a_key_it_says_what_to_do(tmp_path, prompts):
     process = start(tmp_path, prompts, "--text", "-o", tmp_path / "out")
     _, err = process.communicate(timeout=20 * SLACK)

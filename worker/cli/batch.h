@@ -99,7 +99,8 @@ struct batch {
     bool watching, paused;
     struct forecast forecast; // of the plan's jobs
     unsigned ticks;
-    int quiet; // ticks in a row with nothing in the queue
+    bool served, told_unserved; // some worker serves the queue
+    int quiet;                  // ticks in a row with nothing in the queue
     uint32_t cursor;
     uint64_t ended_before, shown_ms, started_ms;
     double rate; // results a second, smoothed
@@ -128,11 +129,15 @@ void on_nap(uv_timer_t *t);
 void on_tick(uv_timer_t *t);
 void watch_last(struct batch *b); // asks once more, for the last word
 
+void limits_job(struct batch *b, const struct composed *c); // counts a job to its pools
+// limits_trouble names what keeps a model from all of its calls; NULL = nothing but its quota.
+const char *limits_trouble(const struct batch *b);
 // limits_look asks for the ledgers, and now and then for which there are; the answers come later.
 void limits_look(struct batch *b);
 int limits_read(struct batch *b) MUST_CHECK; // the same to its end, for --dry-run; an exit code
 
 void show_progress(struct batch *b, bool last);
+void show_note(struct batch *b, const char *fmt, ...) PRINTF(2, 3); // a line between the progress
 void show_summary(struct batch *b);
 
 void batch_fail(struct batch *b, int code, const char *fmt, ...) PRINTF(3, 4);

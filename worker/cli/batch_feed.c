@@ -189,6 +189,8 @@ static bool next_job(struct batch *b)
     b->record_offset = b->reader.record_offset;
     b->record_len = record.len;
     b->has_job = !err && is_new(b);
+    if (b->has_job && !b->plan.known)
+        limits_job(b, &b->composed);
     return b->has_job;
 }
 

@@ -25,8 +25,7 @@ static void count(struct batch *b, const struct composed *c)
         p->unpriced++;
     else
         p->nano_usd += c->nano_usd;
-    struct span group = conf_group(&b->cli->conf, c->model);
-    forecast_job(&b->forecast, group.len ? group : c->model, c->tokens_in, c->tokens_out);
+    limits_job(b, c);
 }
 
 double plan_seconds(const struct batch *b, uint64_t jobs, enum quota_kind *ret_kind)

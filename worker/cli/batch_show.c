@@ -4,6 +4,7 @@
 #include "worker/cli/batch.h"
 #include "worker/cli/plain.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -82,6 +83,10 @@ static void write_line(const struct batch *b, enum form form, struct strbuf *lin
     snprintf(word, sizeof word, form == FORM_SHORTEST ? "%.0f/s" : "%.1f/s", b->rate);
     add_word(line, form, word);
     add_word(line, form, b->paused ? "PAUSED" : "");
+    if (limits_trouble(b)) {
+        snprintf(word, sizeof word, "SHUT: %s", limits_trouble(b));
+        add_word(line, form, word);
+    }
     add_word(line, form, rlink_is_up(sync_link(b->redis)) ? "" : "no connection to Redis");
     if (b->plan.known && all > done)
         spell_left(b, all - done, form, word, sizeof word);
@@ -132,6 +137,17 @@ void show_progress(struct batch *b, bool last)
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < 20)
         size.ws_col = 80;
     draw_line(b, live ? size.ws_col : SIZE_MAX, last);
+}
+
+void show_note(struct batch *b, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fprintf(stderr, "%spenstock run: ", on_terminal() ? "\r\x1b[K" : "");
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+    b->shown_ms = clock_mono_ms();
 }
 
 static void tell_rest(const struct batch *b)

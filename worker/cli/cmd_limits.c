@@ -40,6 +40,8 @@ static void print_pool(int err, const struct reply *reply, void *arg)
     out_bool(s->out, "open", open);
     if (!open) {
         out_str(s->out, "cause", q.cause);
+        if (q.why[0])
+            out_str(s->out, "why", q.why);
         out_int(s->out, "opens_in_ms", q.open_at - s->now_ms);
     }
     for (int k = 0; k < QUOTA_KINDS; k++)

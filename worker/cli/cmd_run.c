@@ -312,7 +312,6 @@ static int prepare(struct batch *b)
     cli_key(b->cli, "jobs", b->jobs_key);
     cli_id_key(b->cli, "reply", b->reply, b->reply_key);
     cli_id_key(b->cli, "run", b->run, b->run_key);
-    forecast_main(&b->forecast, b->cli->conf.provider);
     if (window_init(&b->window, (uint32_t)b->ahead_max, b->ordered))
         return usage(b, "out of memory");
     return 0;

@@ -19,6 +19,7 @@ struct forecast_pool {
     char name[FORECAST_NAME_MAX]; // provider:account:class
     size_t model;
     struct quota quota;
+    char told[24]; // the trouble that has been told of: a cause, "breaker", or none
 };
 
 struct forecast {
