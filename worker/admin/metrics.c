@@ -206,7 +206,7 @@ static void pool_quota(const struct admin *a, struct strbuf *b, bool left)
     head(b, name, "gauge",
          left ? "What is left of the quota, as the fleet's ledger has it."
               : "The quota a minute, as the API's headers told it.");
-    for (size_t i = 0; i < a->sample.asked_pool_count && run_see_pool(a->run, i, &p); i++) {
+    for (size_t i = 0; i < POOLS_SHOWN && run_see_pool(a->run, i, &p); i++) {
         const struct pool_sample *s = &a->sample.pools[i];
         for (int k = 0; k < KINDS; k++)
             if (s->limit[k] > 0)

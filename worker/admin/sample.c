@@ -205,36 +205,64 @@ static bool all_seen(const struct sample *s)
     return true;
 }
 
+void sample_totals(const struct admin *a, struct totals *ret)
+{
+    struct queue_view q;
+    *ret = (struct totals){0};
+    sum_counts(&a->sample, ret->counts);
+    for (size_t i = 0; run_see_queue(a->run, i, &q); i++) {
+        ret->waiting += q.waiting;
+        ret->delayed += q.delayed;
+        ret->active += q.active;
+        ret->dead += q.dead;
+        ret->paused += q.paused;
+    }
+}
+
 static double ended(const double *c)
 {
     return c[COUNTER_succeeded] + c[COUNTER_failed] + c[COUNTER_expired] + c[COUNTER_cancelled];
 }
 
-static void smooth(double *rate, double change, double seconds)
+// A rate is a mean whose older part fades within PACE_S. It begins with the work: until that has
+// gone on for long, the mean is over what there was of it, so that the first seconds tell the pace
+// already.
+enum { PACE_S = 15 };
+
+static void smooth(double *rate, double change, double seconds, double weight)
 {
-    double weight = 1 - exp(-seconds / 15);
     *rate += weight * (MAX(change, 0) / seconds - *rate);
+}
+
+// begin_anew: whether there is no work, and the last of it is long past.
+static bool begin_anew(const struct admin *a)
+{
+    struct totals t;
+    sample_totals(a, &t);
+    return t.waiting + t.delayed + t.active == 0 && a->sample.finished_s < 0.05;
 }
 
 // learn turns counters into rates. With queues in turns, a round of all of them is one step.
 static void learn(struct admin *a, uint64_t now_ms)
 {
     struct sample *s = &a->sample;
-    double counts[COUNTERS];
+    double counts[COUNTERS], change[COUNTERS];
     if (!all_seen(s) || s->next_queue != 0)
         return;
     sum_counts(s, counts);
     double seconds = (double)(now_ms - s->last_ms) / 1000;
     if (s->last_ms && seconds > 0.2) {
-        double *was = s->last;
-        smooth(&s->finished_s, ended(counts) - ended(was), seconds);
-        smooth(&s->failed_s, counts[COUNTER_failed] - was[COUNTER_failed], seconds);
-        smooth(&s->throttles_s, counts[COUNTER_throttles] - was[COUNTER_throttles], seconds);
-        smooth(&s->tokens_s,
-               counts[COUNTER_input_tokens] + counts[COUNTER_output_tokens] -
-                   was[COUNTER_input_tokens] - was[COUNTER_output_tokens],
-               seconds);
-        smooth(&s->cost_s, counts[COUNTER_cost_usd] - was[COUNTER_cost_usd], seconds);
+        double part = 1 - exp(-seconds / PACE_S);
+        s->learnt = begin_anew(a) ? part : s->learnt + part * (1 - s->learnt);
+        double weight = part / s->learnt;
+        for (int c = 0; c < COUNTERS; c++)
+            change[c] = counts[c] - s->last[c];
+        smooth(&s->finished_s, ended(change), seconds, weight);
+        smooth(&s->failed_s, change[COUNTER_failed], seconds, weight);
+        smooth(&s->throttles_s, change[COUNTER_throttles], seconds, weight);
+        smooth(&s->tokens_s, change[COUNTER_input_tokens] + change[COUNTER_output_tokens], seconds,
+               weight);
+        smooth(&s->cost_s, change[COUNTER_cost_usd], seconds, weight);
     }
     memcpy(s->last, counts, sizeof counts);
     s->last_ms = now_ms;
@@ -276,8 +304,9 @@ static void on_sample(int err, const struct reply *reply, void *arg)
     a->asks--;
     if (!err && !a->closing) {
         for (size_t i = 0; i < s->asked_pool_count; i++, at++) {
-            s->pools[i] = (struct pool_sample){.at_ms = now_ms};
-            each_field(reply_at(reply, at), on_pool_field, &s->pools[i]);
+            struct pool_sample *p = &s->pools[s->asked_pools[i]];
+            *p = (struct pool_sample){.at_ms = now_ms};
+            each_field(reply_at(reply, at), on_pool_field, p);
         }
         for (size_t i = 0; i < s->asked_run_count; i++, at++) {
             struct run_sample *r = &s->runs[i];
@@ -313,13 +342,22 @@ static void add(struct items *all, const char *what, const char *a, const char *
     item[3] = NULL;
 }
 
+// add_pools takes some, in turns where there are more.
 static void add_pools(struct admin *a, struct items *all)
 {
+    struct sample *s = &a->sample;
     struct pool_view p;
-    size_t n = 0;
-    for (; n < POOLS_ASKED && run_see_pool(a->run, n, &p); n++)
+    struct run_view v;
+    run_see(a->run, &v);
+    size_t pools = MIN(v.pools, (size_t)SAMPLE_POOLS), n = 0;
+    for (; n < POOLS_ASKED && n < pools; n++) {
+        s->next_pool = s->next_pool < pools ? s->next_pool : 0;
+        if (!run_see_pool(a->run, s->next_pool, &p))
+            break;
+        s->asked_pools[n] = s->next_pool++;
         add(all, "hash", p.key, NULL);
-    a->sample.asked_pool_count = n;
+    }
+    s->asked_pool_count = n;
 }
 
 static void add_runs(struct admin *a, struct items *all)
@@ -413,98 +451,4 @@ void sample_fini(struct admin *a)
 {
     free(a->sample.queues);
     a->sample.queues = NULL;
-}
-
-// ------------------------------------------------------------------------------------ reckoning
-
-void sample_totals(const struct admin *a, struct totals *ret)
-{
-    struct queue_view q;
-    *ret = (struct totals){0};
-    sum_counts(&a->sample, ret->counts);
-    for (size_t i = 0; run_see_queue(a->run, i, &q); i++) {
-        ret->waiting += q.waiting;
-        ret->delayed += q.delayed;
-        ret->active += q.active;
-        ret->dead += q.dead;
-        ret->paused += q.paused;
-    }
-}
-
-double sample_level(const struct pool_sample *p, enum kind k, int64_t now)
-{
-    double left = p->left[k];
-    if (p->at > 0 && now > p->at)
-        left += p->limit[k] / 60000 * (double)(now - p->at);
-    return MAX(MIN(left, p->capacity[k]), 0);
-}
-
-// quota_s: calls a second that the known limits of a pool allow; 0 = none is known.
-static double quota_s(const struct pool_sample *p)
-{
-    double least = 0;
-    for (int k = 0; k < KINDS; k++) {
-        double cost = k == KIND_requests ? 1 : p->cost[k];
-        if (p->limit[k] <= 0 || cost <= 0)
-            continue;
-        double rate = p->limit[k] / 60 / cost;
-        least = least > 0 ? MIN(least, rate) : rate;
-    }
-    return least;
-}
-
-// due_edge_ms: before when the last delayed job of a queue is not due (common/queue/lua/look.lua).
-static int64_t due_edge_ms(const struct queue_sample *q)
-{
-    static const int64_t edges[DUE_SLOTS] = {0, 0, 1000, 5000, 15000, 60000, 300000, 3600000};
-    for (size_t d = DUE_SLOTS; d-- > 0;)
-        if (q->due[d] > 0)
-            return edges[d];
-    return 0;
-}
-
-int64_t sample_eta_ms(const struct admin *a)
-{
-    struct queue_view q;
-    struct pool_view p;
-    double backlog = 0, pace = a->sample.finished_s;
-    int64_t due_ms = 0, paused = 0;
-    uint64_t shut = 0;
-    for (size_t i = 0; run_see_queue(a->run, i, &q); i++) {
-        int64_t here = q.waiting + q.delayed + q.active;
-        paused += q.paused ? here : 0;
-        if (q.paused || !here)
-            continue;
-        backlog += (double)here;
-        due_ms = MAX(due_ms, due_edge_ms(&a->sample.queues[i]));
-    }
-    if (backlog <= 0)
-        return paused ? -1 : 0;
-    if (run_see_pool(a->run, 0, &p) && p.shut)
-        shut = p.shut_for_ms;
-    if (pace < 0.001 && a->sample.asked_pool_count)
-        pace = quota_s(&a->sample.pools[0]);
-    if (pace < 0.001)
-        return -1;
-    double eta = backlog / pace * 1000 + (a->sample.finished_s < 0.001 ? (double)shut : 0);
-    eta = MAX(eta, (double)due_ms);
-    return eta < 3.2e10 ? (int64_t)eta : -1; // more than a year is no answer
-}
-
-double sample_useful_workers(const struct admin *a)
-{
-    struct totals t;
-    struct pool_view p;
-    double slots = (double)MAX(a->conf->concurrency, 1), calls = 0;
-    bool known = false;
-    sample_totals(a, &t);
-    for (size_t i = 0; i < a->sample.asked_pool_count && run_see_pool(a->run, i, &p); i++) {
-        const struct pool_sample *s = &a->sample.pools[i];
-        double rate = quota_s(s), latency = s->latency_ms > 0 ? s->latency_ms : 1000;
-        known |= rate > 0;
-        calls += p.shut && p.shut_for_ms > 60000 ? 0 : rate * latency / 1000;
-    }
-    double backlog = (double)(t.waiting + t.delayed + t.active);
-    double want = known ? MIN(calls, backlog) : backlog;
-    return want <= 0 ? 0 : ceil(want / slots);
 }

@@ -85,14 +85,14 @@ struct moment {
 
 struct sample {
     struct queue_sample *queues; // one for each of the worker's
-    size_t queue_count, next_queue, next_run;
+    size_t queue_count, next_queue, next_pool;
     struct pool_sample pools[SAMPLE_POOLS];
     struct worker_sample workers[SAMPLE_WORKERS];
     size_t worker_count, run_count;
     struct run_sample runs[RUNS_KEPT];
     bool asking;
     uint64_t taken_ms, workers_ms, asked_ms;
-    size_t asked_queues[LOOK_ITEMS_MAX], asked_runs[LOOK_ITEMS_MAX];
+    size_t asked_queues[LOOK_ITEMS_MAX], asked_pools[LOOK_ITEMS_MAX];
     size_t asked_queue_count, asked_pool_count, asked_run_count;
     bool asked_workers;
     struct moment history[HISTORY];
@@ -100,6 +100,7 @@ struct sample {
     double last[COUNTERS];
     uint64_t last_ms, history_ms;
     double finished_s, throttles_s, failed_s, tokens_s, cost_s; // smoothed
+    double learnt; // how much of a mean they are: 1 = the work has gone on for long
 };
 
 struct admin;
@@ -113,6 +114,8 @@ struct totals {
     size_t paused;
 };
 void sample_totals(const struct admin *a, struct totals *ret);
+
+// reckon.c
 // sample_level reckons what a bucket holds now: its level then and the refill since.
 double sample_level(const struct pool_sample *p, enum kind k, int64_t now);
 // sample_eta_ms: when the backlog will be done at the present pace, no sooner than the last of it

@@ -203,9 +203,7 @@ static void budgets(struct strbuf *b, const struct pool_sample *s, int64_t now)
 static void pool(const struct admin *a, size_t i, const struct pool_view *p, int64_t now,
                  struct strbuf *b)
 {
-    static const struct pool_sample none;
-    bool known = i < a->sample.asked_pool_count && a->sample.pools[i].at_ms;
-    const struct pool_sample *s = known ? &a->sample.pools[i] : &none;
+    const struct pool_sample *s = &a->sample.pools[i];
     comma(b);
     strbuf_add_char(b, '{');
     str(b, "name", p->name);
