@@ -123,6 +123,14 @@ test('what the rest costs is reckoned from the mean of the answers', () => {
   assert.equal(judge.cost(overview({totals: {...busy, succeeded: 100}})).toGo, null);
 });
 
+test('a run is not nearly done while its queue is full of what may be its jobs', () => {
+  const r = {admitted: 371, succeeded: 358, failed: 2, expired: 0, cancelled: 0};
+  assert.deepEqual(judge.runProgress(r, {waiting: 1527}), {all: 1898, text: '360 ended · 11 to 1,538 left'});
+  assert.deepEqual(judge.runProgress(r, {waiting: 0}), {all: 371, text: '360 of 371 · 97 %'});
+  assert.equal(judge.runProgress({...r, admitted: 360}, {waiting: 1527}).text, '360 of 360 · 100 %');
+  assert.equal(judge.runProgress(r, undefined).text, '360 of 371 · 97 %');
+});
+
 test('numbers and times are said as a person says them', () => {
   assert.deepEqual([0, 999, 1e6, 1234567, null].map(fmt.count), ['0', '999', '1.00 M', '1.23 M', '–']);
   assert.deepEqual([12, 1500, 65000, 5400000, 86400000, 3 * 86400000].map(fmt.span),

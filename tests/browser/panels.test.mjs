@@ -30,7 +30,7 @@ test('an idle worker, then work, then its end: the first screen follows', async 
     await fleet.push('default', ...jobs(30, 'a'));
     await reads(page, '#headline', /^Working: \d+ jobs left/);
     await reads(page, '.answer:nth-child(1)', /Yes/);
-    await reads(page, '.answer:nth-child(2)', /\d+ waiting · 0 delayed · \d+ in flight/);
+    await reads(page, '.answer:nth-child(2)', /\d+ waiting\s+0 delayed\s+\d+ in flight/);
     await reads(page, '.answer:nth-child(4)', /Concurrency/);
     assert.match(await page.title(), /Working · \d+ left/);
     await fleet.setSim({latency: 1});

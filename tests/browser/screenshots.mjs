@@ -32,7 +32,7 @@ async function scene(fleet) {
 }
 
 const folder = path.resolve(process.argv[2] || path.join(ROOT, 'docs/images'));
-const fleet = await Fleet.start({rpm: 400, itpm: 60000, otpm: 110000, burst_s: 20, latency: 'lognormal:1400:0.5:300:9000',
+const fleet = await Fleet.start({rpm: 400, itpm: 60000, otpm: 90000, burst_s: 20, latency: 'lognormal:1400:0.5:300:9000',
                                  fail: '400=0.002,500=0.02,529=0.01'});
 const browser = await startBrowser();
 try {

@@ -60,6 +60,30 @@ test('100 workers are listed, and a moment costs the browser little', async () =
   await close(page);
 });
 
+// overlaps gives the pairs of texts that stand over each other, or side by side without a gap.
+function overlaps(page) {
+  return page.evaluate(() => {
+    const walk = document.createTreeWalker(document.getElementById('board'), NodeFilter.SHOW_TEXT), all = [];
+    for (let n; (n = walk.nextNode());) {
+      const of = n.parentElement, range = document.createRange();
+      if (!n.textContent.trim() || of.closest('.uplot, .hidden, .clip, option') || !of.getClientRects().length) continue;
+      range.selectNodeContents(n);
+      const at = of.closest('.scroll, .runs')?.getBoundingClientRect();
+      for (const r of range.getClientRects())
+        if (!at || (r.bottom <= at.bottom && r.top >= at.top)) all.push({r, of, text: n.textContent.trim()});
+    }
+    const row = of => of.closest('.wait-row > *, .bar > *, .facts dt, .facts dd, td, th, .line > *');
+    const bad = [];
+    for (let i = 0; i < all.length; i++)
+      for (let k = i + 1; k < all.length; k++) {
+        const a = all[i], b = all[k], gap = row(a.of) && row(b.of) && row(a.of) !== row(b.of) ? 4 : -1;
+        if (a.r.left < b.r.right + gap && b.r.left < a.r.right + gap && a.r.top < b.r.bottom - 4 && b.r.top < a.r.bottom - 4)
+          bad.push(`${a.text} | ${b.text}`);
+      }
+    return bad;
+  });
+}
+
 for (const [width, height] of [[380, 800], [768, 1000], [1440, 900], [3840, 2160]])
   test(`nothing stands over the edge at ${width} pixels`, async () => {
     const page = await open(browser, worker.url, {width, height});
@@ -71,6 +95,7 @@ for (const [width, height] of [[380, 800], [768, 1000], [1440, 900], [3840, 2160
       return [document.scrollingElement.scrollWidth - w, ...bad.map(n => `${n.tagName}.${n.className}#${n.id}`)];
     });
     assert.deepEqual(await over(), [0]);
+    assert.deepEqual(await overlaps(page), []);
     if (width === 380) {
       await page.getByRole('button', {name: 'Pause queue team-777'}).click();
       await page.locator('#ask[open]').waitFor();

@@ -476,6 +476,33 @@ static void numbers_that_are_none_are_null(void **state)
     strbuf_fini(&b);
 }
 
+static double reserved(size_t pool)
+{
+    cJSON *got = parsed(view_pools);
+    cJSON *quota = cJSON_GetObjectItem(cJSON_GetArrayItem(got, (int)pool), "quota");
+    double n = cJSON_GetObjectItem(cJSON_GetObjectItem(quota, "requests"), "reserved")->valuedouble;
+    cJSON_Delete(got);
+    return n;
+}
+
+static void what_is_reserved_is_that_of_all_workers(void **state)
+{
+    (void)state;
+    add_queue("q", 0, 1)->active = 30;
+    add_pool("m")->calls = 10;
+    begin();
+    fake.run.sending = 10;
+    admin.sample.pools[0] = (struct pool_sample){.limit = {60}, .capacity = {50}, .left = {5}};
+    admin.sample.pools[1] = admin.sample.pools[0];
+    assert_near(reserved(0), 30);
+    fake.pools[0].calls = 8;
+    add_pool("n")->calls = 2;
+    assert_near(reserved(0), 24);
+    assert_near(reserved(1), 6);
+    admin.sample.pools[0].left[0] = 40; // no more than is missing
+    assert_near(reserved(0), 10);
+}
+
 static void a_budget_of_yesterday_is_spent_no_more(void **state)
 {
     (void)state;
@@ -533,6 +560,7 @@ int main(void)
         CASE(of_many_queues_those_with_work_or_trouble_come_first),
         CASE(what_strangers_write_comes_back_as_they_wrote_it),
         CASE(numbers_that_are_none_are_null),
+        CASE(what_is_reserved_is_that_of_all_workers),
         CASE(a_budget_of_yesterday_is_spent_no_more),
         CASE(a_worker_that_is_silent_for_half_a_minute_is_told_so),
     };

@@ -144,8 +144,23 @@ static void busiest(const struct admin *a, struct strbuf *b)
 
 // ------------------------------------------------------------------------------------ pools
 
+// fleet_calls: how many calls of a pool are thought to be under way in the whole fleet. The ledger
+// does not say; the jobs in flight are the fleet's, and this worker knows how its own share among
+// the pools.
+static double fleet_calls(const struct admin *a, const struct pool_view *p)
+{
+    struct run_view v;
+    struct totals t;
+    run_see(a->run, &v);
+    sample_totals(a, &t);
+    double own = (double)p->calls, all = (double)t.active;
+    if (v.pools > 1)
+        all = v.sending ? all * own / (double)v.sending : 0;
+    return MAX(own, all);
+}
+
 static void level(struct strbuf *b, const struct pool_sample *s, enum kind k, int64_t now,
-                  size_t calls)
+                  double calls)
 {
     double left = sample_level(s, k, now), missing = MAX(s->capacity[k] - left, 0);
     double per_call = k == KIND_requests ? 1 : s->cost[k];
@@ -155,7 +170,7 @@ static void level(struct strbuf *b, const struct pool_sample *s, enum kind k, in
     num(b, "capacity", floor(s->capacity[k]));
     num(b, "left", floor(left));
     num(b, "used", floor(missing));
-    num(b, "reserved", floor(MIN((double)calls * per_call, missing)));
+    num(b, "reserved", floor(MIN(calls * per_call, missing)));
     num(b, "full_in_ms", floor(missing / (s->limit[k] / 60000)));
     num(b, "per_call", floor(per_call));
     strbuf_add_char(b, '}');
@@ -227,7 +242,7 @@ static void pool(const struct admin *a, size_t i, const struct pool_view *p, int
     strbuf_add_char(b, '{');
     for (int k = 0; k < KINDS; k++)
         if (s->limit[k] > 0)
-            level(b, s, (enum kind)k, now, p->calls);
+            level(b, s, (enum kind)k, now, fleet_calls(a, p));
     strbuf_add_char(b, '}');
     key(b, "overrides");
     strbuf_add_char(b, '{');

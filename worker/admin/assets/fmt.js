@@ -60,6 +60,11 @@ export function clock(ms, now) {
   return at.toLocaleDateString('en-GB', {day: 'numeric', month: 'short'}) + ' ' + time;
 }
 
+// timeOfDay: to the second.
+export function timeOfDay(ms) {
+  return ms ? new Date(ms).toLocaleTimeString('en-GB') : NONE;
+}
+
 export function exact(ms) {
   return ms ? new Date(Number(ms)).toISOString().replace('T', ' ').replace('Z', ' UTC') : '';
 }

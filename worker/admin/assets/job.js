@@ -1,6 +1,6 @@
 // job: one job's life, as a line of time and in words; what it holds only when asked for.
 import {$, button, el, show, text} from './dom.js';
-import {bytes, clock, count, exact, money, plural, span} from './fmt.js';
+import {bytes, clock, count, exact, money, plural, span, timeOfDay} from './fmt.js';
 import {get} from './api.js';
 import {confirm} from './ask.js';
 
@@ -48,8 +48,8 @@ function line(all) {
     part.style.width = `max(3px, ${((s.to - s.from) / (to - from) * 100).toFixed(2)}%)`;
     box.append(part);
   }
-  return el('div', null, box, el('div', {class: 'line small dim num'}, clock(from),
-    el('span', {class: 'spacer'}), span(to - from), el('span', {class: 'spacer'}), clock(to)));
+  return el('div', null, box, el('div', {class: 'line small dim num'}, timeOfDay(from),
+    el('span', {class: 'spacer'}), span(to - from), el('span', {class: 'spacer'}), timeOfDay(to)));
 }
 
 const VERDICT = {done: 'answered', retry: 'it is tried again', throttle: 'throttled: not counted as an attempt',

@@ -1,6 +1,6 @@
 // judge: what the numbers mean. Pure: an overview of the worker goes in, words come out. The five
 // answers of the first screen are made here and nowhere else (tests/browser/judge.test.mjs).
-import {clock, count, money, plural, rate, span, wait} from './fmt.js';
+import {clock, count, money, percent, plural, rate, span, wait} from './fmt.js';
 
 export const CAUSES = {
   quota: 'the quota is used up',
@@ -82,7 +82,7 @@ export function working(o) {
 
 export function left(o) {
   const t = o.totals, n = backlog(o);
-  return {state: '', value: count(n), note: n ? 'jobs' : 'jobs; all is done',
+  return {state: '', value: count(n),
           parts: [['waiting', t.waiting], ['delayed', t.delayed], ['in flight', t.active]]};
 }
 
@@ -94,10 +94,10 @@ export function done(o) {
     return {state: 'wait', value: 'Not known', note: why[0].toUpperCase() + why.slice(1)};
   }
   const later = o.totals.due.reduce((n, due, i) => n + (DUE_BY_MS[i] > Math.max(eta, 60000) ? due : 0), 0);
-  const but = (o.totals.queues_paused ? '; what is paused not counted' : '') +
+  const but = (o.totals.queues_paused ? ', without what is paused' : '') +
               (later ? `; ${count(later)} may start later` : '');
-  if (eta < 60000) return {state: '', value: '< 1 min', note: 'At the present pace' + but};
-  return {state: '', value: span(eta), note: `About ${clock(o.now + eta, o.now)} at this pace${but}`};
+  if (eta < 60000) return {state: '', value: '< 1 min', note: 'At this pace' + but};
+  return {state: '', value: span(eta), note: `About ${clock(o.now + eta, o.now)}${but}`};
 }
 
 function heldByGate(pool, o) {
@@ -196,6 +196,16 @@ export function gate(p, now) {
   const until = `${wait(p.opens_in_ms)} (${clock(now + p.opens_in_ms, now)})`;
   return {state: PASSES.has(p.cause) ? 'wait' : 'bad',
           text: `Shut: ${why}. ${OPENS.has(p.cause) ? 'Opens' : 'One call tries again'} in ${until}`};
+}
+
+// runProgress: how far a run has come. Its jobs are counted when they are taken: of what still waits in its
+// queue, all or none may be of it, so that then only the bounds can be said.
+export function runProgress(r, queue) {
+  const ended = r.succeeded + r.failed + r.expired + r.cancelled, all = Math.max(r.admitted, ended, 1);
+  const waiting = queue && all > ended ? queue.waiting : 0;
+  if (waiting)
+    return {all: all + waiting, text: `${count(ended)} ended · ${count(all - ended)} to ${count(all - ended + waiting)} left`};
+  return {all, text: `${count(ended)} of ${count(all)} · ${percent(ended / all)}`};
 }
 
 // cost: dollars spent, a hour, and what the backlog will come to. null where it cannot be said.

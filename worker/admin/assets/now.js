@@ -25,16 +25,22 @@ function fill(node, a) {
 
 // The parts of the backlog as one bar; the words below say what is what.
 function fillLeft(node, a) {
-  fill(node, a);
+  cls(node, 'answer');
+  text(node.big, a.value);
   if (!node.bar) {
     node.bar = el('div', {class: 'stack', 'aria-hidden': 'true'});
     node.parts = ['waiting', 'delayed', 'active'].map(c => el('i', {class: c}));
+    node.words = ['waiting', 'delayed', 'active'].map(c => el('span', null));
     node.bar.append(...node.parts);
     node.insertBefore(node.bar, node.note);
+    node.words.forEach((w, i) => node.note.append(i ? ' ' : '', el('span', {class: 'part'},
+      el('i', {class: 'key ' + node.parts[i].className}), w)));
   }
   const sum = Math.max(1, a.parts.reduce((n, p) => n + p[1], 0));
-  a.parts.forEach(([, n], i) => width(node.parts[i], n / sum));
-  text(node.note, a.parts.map(([word, n]) => `${count(n)} ${word}`).join(' · '));
+  a.parts.forEach(([word, n], i) => {
+    width(node.parts[i], n / sum);
+    text(node.words[i], `${count(n)} ${word}`);
+  });
 }
 
 function fillNeeds(node, all) {
@@ -172,7 +178,7 @@ function fillPool(node, p, now) {
   text(node.own, own(p));
   show(node.own, Boolean(own(p)));
   const since = p.since ? ` · since ${clock(p.since, now)}` : '';
-  text(node.facts, `${plural(p.calls, 'call')} under way · ${count(p.throttles)} throttled · ` +
+  text(node.facts, `This worker: ${plural(p.calls, 'call')} under way · ${count(p.throttles)} throttled · ` +
        `${count(p.parked)} parked · ${p.latency_ms ? span(p.latency_ms) : '–'} a call${since}`);
 }
 

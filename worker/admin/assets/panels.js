@@ -5,7 +5,7 @@ import {costRows} from './judge.js';
 
 // --------------------------------------------------------------------------------- delayed jobs
 
-const SLOTS = ['now', 'in 1 s', 'in 5 s', 'in 15 s', 'in 1 min', 'in 5 min', 'in 1 h', 'later'];
+const SLOTS = ['now', 'within 1 s', 'within 5 s', 'within 15 s', 'within 1 min', 'within 5 min', 'within 1 h', 'later'];
 
 function makeBar() {
   const node = el('div', {class: 'bar'});
@@ -62,6 +62,7 @@ export function showCauses(o) {
 // --------------------------------------------------------------------------------- latency
 
 const WAITS = [['wait_s', 'Queue wait'], ['first_byte_s', 'First byte'], ['call_s', 'Whole call']];
+const QUANTILES = ['p50', 'p90', 'p99'];
 const LOW = 0.01, HIGH = 600; // seconds: the ends of the scale, a logarithmic one
 
 function place(s) {
@@ -69,23 +70,19 @@ function place(s) {
 }
 
 function makeWait([, label]) {
-  const node = el('div', {class: 'wait-row'});
+  const node = el('div', {class: 'wait-row'}, el('span', {class: 'wait-label'}, label));
   node.bar = el('i');
   node.tick = el('em');
   node.nums = {};
-  const nums = el('span', {class: 'wait-nums'});
-  for (const q of ['p50', 'p90', 'p99']) {
-    node.nums[q] = el('b', {class: 'num'});
-    nums.append(el('span', null, el('small', null, q), node.nums[q]));
-  }
-  node.append(el('span', {class: 'wait-label'}, label), nums, el('span', {class: 'track thin'}, node.bar, node.tick));
+  for (const q of QUANTILES) node.append(el('span', {class: 'wait-num'}, el('small', null, q), node.nums[q] = el('b', {class: 'num'})));
+  node.append(el('span', {class: 'track thin'}, node.bar, node.tick));
   return node;
 }
 
 export function showLatency(o) {
   keyed($('latency'), WAITS, w => w[0], makeWait, (node, [key]) => {
     const h = o[key];
-    for (const q of ['p50', 'p90', 'p99']) text(node.nums[q], h[q] === null ? '–' : span(h[q] * 1000));
+    for (const q of QUANTILES) text(node.nums[q], h[q] === null ? '–' : span(h[q] * 1000));
     const from = h.p50 === null ? 0 : place(h.p50), to = h.p99 === null ? 0 : place(h.p99);
     node.bar.style.left = (from * 100).toFixed(1) + '%';
     width(node.bar, Math.max(0.006, to - from) * (h.p50 === null ? 0 : 1));

@@ -1,7 +1,8 @@
 // tables: queues, workers, runs and the latest calls.
 import {$, button, cls, el, keyed, row, show, table, text, width} from './dom.js';
-import {clock, count, exact, money, percent, plural, span} from './fmt.js';
+import {clock, count, exact, money, percent, plural, span, timeOfDay, wait} from './fmt.js';
 import {get} from './api.js';
+import {runProgress} from './judge.js';
 import {confirm} from './ask.js';
 import {openJob} from './job.js';
 
@@ -155,7 +156,7 @@ export function showWorkers(o) {
     cls(tr.state, 'tag ' + (w.alive ? 'ok' : 'bad'));
     text(tr.state, !w.alive ? 'silent' : w.self ? 'this one' : 'alive');
     text(tr.c.calls, count(w.in_flight));
-    text(tr.c.seen, w.self ? 'now' : span(Math.max(0, Math.round((o.now - w.seen) / 1000)) * 1000).replace('ms', 's'));
+    text(tr.c.seen, w.self ? 'now' : wait(Math.max(0, o.now - w.seen)));
     text(tr.c.up, w.started ? span(o.now - w.started) : '–');
     text(tr.c.queues, w.queues);
     if (tr.c.queues.title !== w.queues) tr.c.queues.title = w.queues;
@@ -205,11 +206,10 @@ export function showRuns(o) {
     return;
   }
   keyed($('runs-list'), runs, r => r.queue + '/' + r.name, makeRun, (node, r) => {
-    const bad = r.failed + r.expired + r.cancelled, ended = r.succeeded + bad;
-    const all = Math.max(r.admitted, ended, 1);
-    text(node.sum, `${count(ended)} of ${count(all)} · ${percent(ended / all)}`);
-    width(node.ok, r.succeeded / all);
-    width(node.bad, bad / all);
+    const bad = r.failed + r.expired + r.cancelled, p = runProgress(r, o.queues.find(q => q.name === r.queue));
+    text(node.sum, p.text);
+    width(node.ok, r.succeeded / p.all);
+    width(node.bad, bad / p.all);
     const cancelled = cancelWords(o.cancelling, r);
     text(node.notes, `${cancelled ? cancelled + ' · ' : ''}${bad ? `${count(bad)} without an answer · ` : ''}` +
          `${count(r.input_tokens)} tokens in, ${count(r.output_tokens)} out · ${money(r.cost_usd)} · ` +
@@ -227,10 +227,6 @@ const CALL_COLUMNS = [
 const VERDICTS = {done: ['ok', 'answered'], retry: ['bad', 'tried again'], throttle: ['wait', 'throttled'],
                   pause_pool: ['wait', 'pool shut'], expire: ['bad', 'expired'], bury: ['bad', 'failed']};
 
-function time(ms) {
-  return ms ? new Date(ms).toLocaleTimeString('en-GB') : '–';
-}
-
 export async function askCalls() {
   const {calls} = await get('calls').catch(() => ({calls: []}));
   const body = table($('calls-table'), CALL_COLUMNS);
@@ -241,7 +237,7 @@ export async function askCalls() {
   }
   keyed(body, calls, c => `${c.queue}/${c.job}/${c.started}/${c.ended}`, c => {
     const tr = row(CALL_COLUMNS), [state, word] = VERDICTS[c.verdict] || ['', c.verdict];
-    text(tr.c.ended, time(c.ended)).title = exact(c.ended);
+    text(tr.c.ended, timeOfDay(c.ended)).title = exact(c.ended);
     tr.c.job.append(button(c.job, () => openJob(c.queue, c.job), {class: 'link'}));
     text(tr.c.queue, c.queue);
     text(tr.c.status, c.status || 'none');
