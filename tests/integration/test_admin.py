@@ -3,6 +3,7 @@ import json
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -401,6 +402,36 @@ def test_stalled_clients_hold_up_no_job_and_no_one_else(fleet, admin):
     finally:
         for sock in stalled:
             sock.close()
+
+
+def test_a_flood_of_requests_takes_a_small_part_of_the_loop_and_keeps_no_one_out(fleet, admin):
+    flood = [admin.connect() for _ in range(32)]
+    asked = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 8
+    end, done = time.monotonic() + 3, threading.Event()
+    def ask_on(sock):
+        try:
+            while not done.is_set():
+                sock.sendall(asked)
+                sock.recv(1 << 20)
+        except OSError:
+            pass  # closed to make room
+    threads = [threading.Thread(target=ask_on, args=(sock,)) for sock in flood]
+    try:
+        for thread in threads:
+            thread.start()
+        began, busy = time.monotonic(), admin.metric("penstock_admin_busy_seconds_total")
+        push_all(fleet, ids(100))
+        fleet.results(ids(100), 20)
+        while time.monotonic() < end:
+            assert admin.status("/healthz") == 200
+        busy = admin.metric("penstock_admin_busy_seconds_total") - busy
+        assert busy < 0.2 * (time.monotonic() - began), "a tenth, and a turn begun"
+    finally:
+        done.set()
+        for sock in flood:
+            sock.close()
+        for thread in threads:
+            thread.join()
 
 
 def test_a_request_that_dribbles_is_ended(admin):

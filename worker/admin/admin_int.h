@@ -3,7 +3,6 @@
 #define PENSTOCK_ADMIN_ADMIN_INT_H
 
 #include "common/base/list.h"
-#include "common/base/strbuf.h"
 #include "worker/admin/admin.h"
 #include "worker/admin/cancel_run.h"
 #include "worker/admin/sample.h"
@@ -58,6 +57,8 @@ struct request {
     const char *type;
     struct ask *ask; // what was asked of Redis for it
     bool done;       // answer is whole
+    bool deferred;   // link is in admin->deferred: this turn has been long enough
+    bool next;       // it has been put off, and now is its turn
 };
 
 // A question to Redis on behalf of a request, which may be gone when the answer comes.
@@ -79,11 +80,12 @@ struct admin {
     uv_timer_t timeout, second;
     size_t handles, asks;
     int socket;
-    bool closing, in_mhd, readonly;
-    struct list peers, watchers, asking;
-    uint64_t opened_ms, second_due_ms, lag_ms[2],
-        lag_turn;     // the worst of this and of the last half minute
-    double questions; // to Redis that viewers may still cause
+    bool closing, in_mhd, readonly, held; // held: the pages have had their share of the time
+    struct list peers, watchers, asking, deferred;
+    uint64_t turn_us, busy_us; // when this turn began; what all have taken
+    int64_t credit_us;         // what they may take now
+    uint64_t opened_ms, second_due_ms, lag_ms[2], lag_turn; // lag: of this and the last half minute
+    double questions;                                       // to Redis that viewers may still cause
     uint64_t questions_at_ms, watched_ms;
     struct sample sample;
     struct canceller canceller;
@@ -95,8 +97,16 @@ struct admin {
     void *closed_arg;
 };
 
+// turn.c
+void turn_start(struct admin *a);
+void server_run(struct admin *a); // lets libmicrohttpd do what is due, or puts it off
+void turn_begin(struct admin *a); // what is done until turn_end is the pages' doing
+void turn_end(struct admin *a);
+bool turn_is_its(const struct request *q);     // it need not be put off
+enum MHD_Result turn_defer(struct request *q); // it is asked again when those before it have been
+bool turn_resume(struct admin *a);             // the oldest of those; false = there is none
+
 // server.c
-void server_run(struct admin *a);    // lets libmicrohttpd do what is due
 void admin_gone(struct admin *a);    // one thing less that is still ours, while it ends
 void server_wake(struct request *q); // its answer is whole
 // A whole answer in JSON: {"error": "..."} for a status of 400 and more.

@@ -1,6 +1,6 @@
-// server: libmicrohttpd on the worker's loop. Its epoll descriptor is in a uv_poll; a uv_prepare
-// asks it when it wants to be called next. Whatever a client does, a turn here is short: answers
-// are built from memory, and what Redis must be asked for suspends the connection meanwhile.
+// server: libmicrohttpd on the worker's loop (turn.c says when). Whatever a client does, an answer
+// is short work: it is built from memory, and what Redis must be asked for suspends the connection
+// meanwhile.
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
@@ -18,15 +18,6 @@
 
 static const char default_http[] = "127.0.0.1:9470";
 static const char json[] = "application/json; charset=utf-8";
-
-void server_run(struct admin *a)
-{
-    if (a->in_mhd || !a->daemon)
-        return;
-    a->in_mhd = true;
-    MHD_run(a->daemon);
-    a->in_mhd = false;
-}
 
 // ------------------------------------------------------------------------------------ answers
 
@@ -257,12 +248,15 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
         *size = 0;
         return strbuf_failed(&q->body) ? MHD_NO : MHD_YES;
     }
+    if (q->admin->closing && !q->done)
+        server_refuse(q, 503, "the worker is ending");
     if (q->done)
         return send_answer(q);
     struct peer *p = peer_of(c);
     if (p)
         p->busy = true;
-    return route(q, url, method);
+    bool probe = strcmp(url, "/healthz") == 0 || strcmp(url, "/readyz") == 0;
+    return probe || turn_is_its(q) ? route(q, url, method) : turn_defer(q);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *c, void **state,
@@ -278,7 +272,7 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **state,
     if (!q)
         return;
     if (list_is_linked(&q->link))
-        list_remove(&q->admin->asking, &q->link);
+        list_remove(q->deferred ? &q->admin->deferred : &q->admin->asking, &q->link);
     if (q->ask)
         q->ask->request = NULL;
     strbuf_fini(&q->body);
@@ -346,25 +340,6 @@ static void drop_slow(struct admin *a, uint64_t now_ms)
 
 // ------------------------------------------------------------------------------------ the loop
 
-static void on_readable(uv_poll_t *h, int status, int events)
-{
-    (void)status, (void)events;
-    server_run(h->data);
-}
-
-static void on_timeout(uv_timer_t *h)
-{
-    server_run(h->data);
-}
-
-static void on_prepare(uv_prepare_t *h)
-{
-    struct admin *a = h->data;
-    MHD_UNSIGNED_LONG_LONG wait;
-    if (a->peers.count && MHD_get_timeout(a->daemon, &wait) == MHD_YES)
-        uv_timer_start(&a->timeout, on_timeout, wait, 0);
-}
-
 static void on_second(uv_timer_t *h)
 {
     struct admin *a = h->data;
@@ -378,9 +353,11 @@ static void on_second(uv_timer_t *h)
     a->lag_ms[0] = MAX(a->lag_ms[0], late);
     a->second_due_ms = now_ms + 1000;
     uv_timer_start(&a->second, on_second, 1000, 0);
+    turn_begin(a);
     drop_slow(a, now_ms);
     sample_take(a, now_ms);
     events_publish(a);
+    turn_end(a);
     server_run(a);
 }
 
@@ -445,8 +422,7 @@ static int start_daemon(struct admin *a)
     uv_timer_init(a->loop, &a->timeout);
     uv_timer_init(a->loop, &a->second);
     a->handles = 4;
-    uv_poll_start(&a->poll, UV_READABLE, on_readable);
-    uv_prepare_start(&a->prepare, on_prepare);
+    turn_start(a);
     a->second_due_ms = clock_mono_ms() + 1000;
     uv_timer_start(&a->second, on_second, 1000, 0);
     return 0;
@@ -497,6 +473,7 @@ int admin_open(struct uv_loop_s *loop, const struct conf *conf, struct run *run,
     list_init(&a->peers);
     list_init(&a->watchers);
     list_init(&a->asking);
+    list_init(&a->deferred);
     err = sample_init(a);
     if (!err)
         err = start_daemon(a);
@@ -568,6 +545,8 @@ void admin_close(struct admin *a, void (*closed)(void *arg), void *arg)
     a->closed = closed;
     a->closed_arg = arg;
     events_end(a);
+    while (turn_resume(a))
+        ;
     list_each(&a->asking, k)
     {
         struct request *q = CONTAINER_OF(k, struct request, link);

@@ -147,15 +147,12 @@ static void busiest(const struct admin *a, struct strbuf *b)
 // fleet_calls: how many calls of a pool are thought to be under way in the whole fleet. The ledger
 // does not say; the jobs in flight are the fleet's, and this worker knows how its own share among
 // the pools.
-static double fleet_calls(const struct admin *a, const struct pool_view *p)
+static double fleet_calls(const struct pool_view *p, const struct run_view *v,
+                          const struct totals *t)
 {
-    struct run_view v;
-    struct totals t;
-    run_see(a->run, &v);
-    sample_totals(a, &t);
-    double own = (double)p->calls, all = (double)t.active;
-    if (v.pools > 1)
-        all = v.sending ? all * own / (double)v.sending : 0;
+    double own = (double)p->calls, all = (double)t->active;
+    if (v->pools > 1)
+        all = v->sending ? all * own / (double)v->sending : 0;
     return MAX(own, all);
 }
 
@@ -215,8 +212,8 @@ static void budgets(struct strbuf *b, const struct pool_sample *s, int64_t now)
     strbuf_add_char(b, '}');
 }
 
-static void pool(const struct admin *a, size_t i, const struct pool_view *p, int64_t now,
-                 struct strbuf *b)
+static void pool(const struct admin *a, size_t i, const struct pool_view *p,
+                 const struct run_view *v, const struct totals *t, struct strbuf *b)
 {
     const struct pool_sample *s = &a->sample.pools[i];
     comma(b);
@@ -242,7 +239,7 @@ static void pool(const struct admin *a, size_t i, const struct pool_view *p, int
     strbuf_add_char(b, '{');
     for (int k = 0; k < KINDS; k++)
         if (s->limit[k] > 0)
-            level(b, s, (enum kind)k, now, fleet_calls(a, p));
+            level(b, s, (enum kind)k, v->now, fleet_calls(p, v, t));
     strbuf_add_char(b, '}');
     key(b, "overrides");
     strbuf_add_char(b, '{');
@@ -250,7 +247,7 @@ static void pool(const struct admin *a, size_t i, const struct pool_view *p, int
         if (s->override[k] > 0)
             num(b, kind_name((enum kind)k), s->override[k]);
     strbuf_add_char(b, '}');
-    budgets(b, s, now);
+    budgets(b, s, v->now);
     strbuf_add_char(b, '}');
 }
 
@@ -258,10 +255,12 @@ void view_pools(const struct admin *a, struct strbuf *b)
 {
     struct run_view v;
     struct pool_view p;
+    struct totals t;
     run_see(a->run, &v);
+    sample_totals(a, &t);
     strbuf_add_char(b, '[');
     for (size_t i = 0; i < SAMPLE_POOLS && run_see_pool(a->run, i, &p); i++)
-        pool(a, i, &p, v.now, b);
+        pool(a, i, &p, &v, &t, b);
     strbuf_add_char(b, ']');
 }
 
