@@ -164,6 +164,22 @@ def test_without_headers_a_refusal_ends_the_start_and_slows_the_pace(pool):
     assert float(pool.fields()["pace"]) < 0.5 and pool.fields()["pace_mode"] == "climb"
 
 
+def test_without_headers_what_was_accepted_between_refusals_is_gone_on_from_until_it_is_confirmed(pool):
+    now = step(pool, want=1).now
+
+    def refused_after_10_s(pace, accepted, **more):
+        pool.redis.hset(pool.stem, mapping={"pace": pace, "pace_refused": now - 10_000, "refused_at": now - 10_000,
+                                            "accepted": accepted, "pace_accepted": 0, **more})
+        step(pool, refused=1, refused_sent=now)
+        fields = pool.fields()
+        return fields["pace_mode"], float(fields["pace_top"]) * 1000
+
+    assert refused_after_10_s(0.15, 750, pace_mode="track", pace_top=0.15) == ("seek", 75)
+    assert 1.08 < float(pool.fields()["pace_rise"]) < 1.3  # twice as fast within some seconds
+    assert refused_after_10_s(0.12, 1000) == ("seek", 100)
+    assert refused_after_10_s(0.12, 1020) == ("track", 102)
+
+
 def test_without_limits_nobody_is_counted_in_the_end(pool):
     step(pool, want=1)
     pool.redis.hset(pool.stem, "pace", 50)

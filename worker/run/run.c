@@ -3,6 +3,7 @@
 
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/base/rnd.h"
 #include "worker/run/run_int.h"
 
 #include <assert.h>
@@ -281,6 +282,7 @@ static int make_queues(struct run *r, char *ret_why, size_t why_room)
         q->run = r;
         snprintf(q->name, sizeof q->name, "%s", named[i].name);
         q->weight = named[i].weight;
+        q->pass = rnd_unit() / (double)q->weight; // else all of a fleet begin with the small ones
         q->next_due_ms = -1;
         key_queue(r->conf->prefix, q->name, "", q->stem, sizeof q->stem);
         key_queue(r->conf->prefix, q->name, "jobs", q->jobs, sizeof q->jobs);

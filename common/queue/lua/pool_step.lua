@@ -279,8 +279,9 @@ local function take_headers()
   end
 end
 
--- Without headers: start gently and double; at a refusal, what was accepted since the last one is
--- the limit; stay just below it and probe slowly.
+-- Without headers: start gently and double; at a refusal, what was accepted since the last one is the
+-- limit, or less where the bucket ran over meanwhile. So go on from there, the faster the further it
+-- lies below what was refused, until a second measure confirms it; then stay just below and probe slowly.
 
 local function pace_track(p)
   set('pace_mode', 'track')
@@ -303,9 +304,13 @@ local function pace_refused(sent)
     set('pace_mode', 'track')
   else
     local measured = min(pace, max(0.0005, (accepted - num('pace_accepted')) / since))
-    local calm = s.pace_mode == 'track' and math.abs(measured / num('pace_top', measured) - 1) < 0.05
-    set('pace_hold', calm and min(30000, num('pace_hold', 12000) * 1.5) or 12000)
+    local known = s.pace_mode ~= 'climb' and math.abs(measured / num('pace_top', measured) - 1) < 0.05
+    set('pace_hold', known and s.pace_mode == 'track' and min(30000, num('pace_hold', 12000) * 1.5) or 12000)
     pace_track(measured)
+    if not known then
+      set('pace_mode', 'seek')
+      set('pace_rise', min(2, max(1.08, (pace / measured) ^ 0.25)))
+    end
   end
   set('pace_from', now)
   set('pace_refused', sent)
@@ -322,6 +327,8 @@ local function pace_grow(dt)
     local u = (now - num('pace_from') - hold) / hold
     if u < 1.3 then pace = num('pace_top') * max(0.1, 1 + 0.02 * u * u * u)
     else pace = pace * 1.08 ^ (q / 1000) end
+  elseif mode == 'seek' then
+    pace = pace * num('pace_rise', 1.08) ^ (q / 1000)
   else
     pace = pace * 2 ^ (q / tau)
     if mode == 'climb' and pace >= 0.5 * num('pace_top') then
