@@ -72,7 +72,8 @@ struct job_fault {
     char why[JOB_WHY_MAX]; // one sentence: "max_tokens is a string; it must be an integer from ..."
     // What could be read all the same; borrowed from the payload. len 0 = absent, invalid, there
     // twice, or written with escapes, which no encoder does to these characters.
-    struct span id, reply_to, run;
+    struct span id, reply_to, run, meta;
+    bool stranger; // the field is none of a job's: its name is the producer's text, not for logs
 };
 
 // job_parse reads a payload of at most bytes_max. 0, or ERR_BAD_JOB with *ret_why filled in; *ret

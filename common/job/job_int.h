@@ -77,6 +77,11 @@ enum job_inner_no {
 extern const struct job_field job_fields[JOB_FIELDS];
 extern const struct job_field job_inner_fields[JOB_INNER_FIELDS];
 
+// job_prefix reads what stands before byte `end` of a payload, from which on it is no JSON: copy
+// gets the members that are whole, as an object of the same offsets, or nothing. Returns the name
+// of the member in which it ends, as it is written; nothing where that cannot be told.
+struct span job_prefix(struct span payload, size_t end, struct strbuf *copy);
+
 // job_wrong_type says what a value is instead of what it should be: "is an array".
 const char *job_wrong_type(const struct scan_value *v);
 

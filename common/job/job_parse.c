@@ -79,6 +79,7 @@ static void printable(struct span key, char ret[KEY_BYTES_MAX + 1])
 static void refuse_unknown(struct reading *r, struct span key)
 {
     char name[KEY_BYTES_MAX + 1];
+    bool first = !r->refused;
     printable(key, name);
     if (span_is(key, "stream"))
         refuse(r, name,
@@ -86,6 +87,7 @@ static void refuse_unknown(struct reading *r, struct span key)
     else
         refuse(r, name, "%s is not a field of a job; only names that begin with x_ are free",
                key.len ? name : "an empty name");
+    r->fault->stranger |= first;
 }
 
 static bool is_own(struct span key)
@@ -184,7 +186,9 @@ static void check_own_fields(struct reading *r, struct scan_value root)
         if (compare_spans(&keys[i - 1], &keys[i]) != 0)
             continue;
         printable(keys[i], name);
+        bool first = !r->refused;
         refuse_twice(r, name);
+        r->fault->stranger |= first;
         return;
     }
 }
@@ -252,20 +256,74 @@ static void job_init(struct job *j, const char *payload, size_t len)
     j->timeout_ms = j->max_attempts = j->max_throttles = -1;
 }
 
-// keep hands a name over to the fault, which may outlive the job: only one that the payload holds.
-static struct span keep(const struct reading *r, enum job_field_no field, struct span name,
-                        const char *undone)
+// keep hands a value over to the fault, which may outlive the job: only one that the payload holds.
+static struct span keep(const struct reading *r, enum job_field_no field, struct span value)
 {
-    bool usable = !(r->twice & BIT(field)) && name.at != undone;
-    return usable ? name : (struct span){0};
+    struct span payload = r->job->payload;
+    bool inside = value.at >= payload.at && value.at < payload.at + payload.len;
+    return inside && !(r->twice & BIT(field)) ? value : (struct span){0};
 }
 
 static void keep_readable(struct reading *r)
 {
     const struct job *j = r->job;
-    r->fault->id = keep(r, JOB_F_id, j->id, j->undone.id);
-    r->fault->reply_to = keep(r, JOB_F_reply_to, j->reply_to, j->undone.reply_to);
-    r->fault->run = keep(r, JOB_F_run, j->run, j->undone.run);
+    r->fault->id = keep(r, JOB_F_id, j->id);
+    r->fault->reply_to = keep(r, JOB_F_reply_to, j->reply_to);
+    r->fault->run = keep(r, JOB_F_run, j->run);
+    r->fault->meta = keep(r, JOB_F_meta, j->meta);
+}
+
+// move_back lets what was read in a copy point into the payload, which has it at the same place.
+static void move_back(struct span *s, const struct strbuf *copy, const char *payload)
+{
+    if (s->at >= copy->at && s->at < copy->at + copy->len)
+        s->at = payload + (s->at - copy->at);
+}
+
+// read_before reads what stands before the byte at which a payload stops being JSON, and names the
+// field in which that is.
+static void read_before(struct reading *r, size_t end, const char *why)
+{
+    struct job *j = r->job;
+    struct strbuf copy;
+    strbuf_init(&copy, end + 1);
+    struct span name = job_prefix(j->payload, end, &copy);
+    const struct job_field *f = find_field(job_fields, JOB_FIELDS, name);
+    if (f)
+        refuse(r, f->name, "%s is not strict JSON: %s at byte %zu", f->name, why, end);
+    else
+        refuse(r, "", "the payload is not strict JSON: %s at byte %zu", why, end);
+    const char *ignored;
+    size_t at;
+    if (copy.len && !strbuf_failed(&copy) &&
+        scan_check(copy.at, copy.len, SCAN_DEPTH_MAX, &ignored, &at) == 0)
+        read_root(r, scan_root(copy.at, copy.len));
+    move_back(&j->id, &copy, j->payload.at);
+    move_back(&j->reply_to, &copy, j->payload.at);
+    move_back(&j->run, &copy, j->payload.at);
+    move_back(&j->meta, &copy, j->payload.at);
+    strbuf_fini(&copy);
+}
+
+// read_deep reads a payload that is JSON but for its depth, and names the field that is too deep.
+static void read_deep(struct reading *r, size_t deep)
+{
+    struct job *j = r->job;
+    struct strbuf copy;
+    const char *why;
+    size_t at;
+    strbuf_init(&copy, deep + 1);
+    struct span name = job_prefix(j->payload, deep, &copy);
+    const struct job_field *f = find_field(job_fields, JOB_FIELDS, name);
+    strbuf_fini(&copy);
+    refuse(r, f ? f->name : "",
+           "%s nests too deeply at byte %zu; %d levels of arrays and objects are allowed",
+           f ? f->name : "the payload", deep, JOB_DEPTH_MAX);
+    int err = scan_check(j->payload.at, j->payload.len, SCAN_DEPTH_MAX, &why, &at);
+    if (!err)
+        read_root(r, scan_root(j->payload.at, j->payload.len));
+    else
+        read_before(r, at, why);
 }
 
 int job_parse(const char *payload, size_t len, size_t bytes_max, struct job *ret,
@@ -281,10 +339,9 @@ int job_parse(const char *payload, size_t len, size_t bytes_max, struct job *ret
         return ERR_BAD_JOB;
     int err = scan_check(payload, len, JOB_DEPTH_MAX, &why, &at);
     if (err == ERR_TOO_BIG)
-        refuse(&r, "", "arrays and objects nest too deeply at byte %zu; %d levels are allowed", at,
-               JOB_DEPTH_MAX);
+        read_deep(&r, at);
     else if (err)
-        refuse(&r, "", "the payload is not strict JSON: %s at byte %zu", why, at);
+        read_before(&r, at, why);
     else
         read_root(&r, scan_root(payload, len));
     if (!r.refused)

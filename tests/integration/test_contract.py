@@ -316,10 +316,54 @@ def test_what_a_dead_worker_had_parked_is_tried_by_one_that_starts(fleet):
     fleet.sim.script({"match": {}, "status": 401, "times": 1, "headers": {},
                       "body": '{"type":"error","error":{"type":"authentication_error",'
                               '"message":"invalid x-api-key"}}'})
-    doomed = fleet.worker(concurrency=4)
+    doomed = fleet.worker(concurrency=4, lease_ms=3000)
     fleet.push(*[{"id": f"d{n}", "prompt": f"x{n}"} for n in range(4)])
     wait_until(lambda: fleet.depth()["delayed"] > 0 and fleet.pool().get("cause") == "auth", 10,
                "jobs to be parked")
     doomed.kill()
-    fleet.worker()
+    fleet.worker(lease_ms=3000)
     fleet.results([f"d{n}" for n in range(4)], timeout_s=45)
+
+
+def test_a_queue_of_a_newer_version_is_left_alone_until_it_is_not(fleet):
+    fleet.r.set(fleet.key("version"), "2")
+    fleet.r.hset(fleet.key("job:old"), mapping={"payload": "{}", "state": "active", "token": "T"})
+    fleet.r.zadd(fleet.key("active"), {"old": 1000})
+    fleet.r.sadd(fleet.key("cancel"), "zz")
+    fleet.push({"id": "a", "prompt": "x"})
+    before = sorted(fleet.r.scan_iter("penstock:{*"))
+    worker = fleet.worker(lease_ms=1000)
+    worker.wait_event("queue_refused")
+    rounds = int(fleet.r.info("commandstats")["cmdstat_evalsha"]["calls"])
+    wait_until(lambda: int(fleet.r.info("commandstats")["cmdstat_evalsha"]["calls"]) > rounds + 6, 20,
+               "some rounds of the worker")
+    assert sorted(fleet.r.scan_iter("penstock:{*")) == before
+    assert fleet.r.smembers(fleet.key("cancel")) == {"zz"} and fleet.depth()["active"] == 1
+    fleet.r.delete(fleet.key("version"))
+    assert fleet.result("a")["status"] == "succeeded"
+
+
+def test_a_cancelled_job_that_waited_to_be_tried_again_tells_when_its_call_was(fleet):
+    fleet.sim.script({"match": {}, "status": 500, "times": 1, "headers": {}, "body": "{}"})
+    fleet.worker(backoff_base_ms=60000, backoff_jitter="equal")
+    fleet.push({"id": "a", "prompt": "x"})
+    wait_until(lambda: fleet.depth()["delayed"] == 1, 10, "the job to wait")
+    fleet.r.sadd(fleet.key("cancel"), "a")
+    result = fleet.result("a")
+    assert (result["status"], result["attempts"]) == ("cancelled", 1)
+    assert result["created"] <= result["started"] <= result["finished"]
+
+
+@pytest.mark.parametrize("payload", [
+    '{"id":"d","reply_to":"B","run":"r","meta":{"k": 1},"prompt":"x","bogus":1}',
+    '{"id":"d","reply_to":"B","run":"r","meta":{"k": 1},"prompt":"\\ud800"}',
+    '{"id":"d","reply_to":"B","run":"r","meta":{"k": 1},"messages":' + "[" * 150 + "]" * 150 + "}",
+])
+def test_who_pushed_no_job_hears_of_it_with_his_own_meta_and_run(fleet, payload):
+    worker = fleet.worker(log_level="debug")
+    fleet.push(payload)
+    raw = fleet.r.blpop(fleet.key("reply:B"), timeout=10)[1]
+    assert raw == fleet.r.get(fleet.key("result:d"))
+    assert '"meta":{"k": 1}' in raw and json.loads(raw)["run"] == "r"
+    assert json.loads(raw)["error"]["type"] == "invalid_job"
+    assert "bogus" not in worker.text(), "a name that a producer made up is his text"

@@ -93,6 +93,7 @@ class Item:
     created: int = 0
     expires_at: int = -1
     cancelled: bool = False
+    started: int = 0
 
     @property
     def claimed(self):
@@ -152,6 +153,7 @@ class End:
     output_tokens: object = 0
     cost_usd: object = 0
     cause: str = ""
+    started: str = "0"
 
 
 def done(id, token, **more):
@@ -353,8 +355,8 @@ def claim_item(item):
     if len(numbers) == 1:
         return Item(text(id), payload, size, created=int(numbers[0]))
     if numbers:
-        *numbers, cancelled = (int(number) for number in numbers)
-        return Item(text(id), payload, size, *numbers, bool(cancelled))
+        *numbers, cancelled, started = (int(number) for number in numbers)
+        return Item(text(id), payload, size, *numbers, bool(cancelled), started)
     return Item(text(id), payload, size)
 
 

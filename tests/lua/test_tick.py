@@ -1,4 +1,6 @@
 """tick: recovery of both kinds, cancelling in every state, and the numbers."""
+import json
+
 import pytest
 
 from lua_lib import LARGE, LEASE_MS, MIB, TTL_MS, Admission, Reject, bury, done, later
@@ -284,12 +286,23 @@ def test_leaves_a_dead_job_dead(q):
     assert "cancelled" not in q.counts()
 
 
-def test_leaves_a_dead_job_without_a_result_as_it_is(q):
+def test_a_dead_job_whose_result_is_gone_gets_the_one_that_it_is_cancelled(q):
     q.kill("a")
     q.redis.delete(q.key("result:a"))
     cancel(q, "a")
     q.tick()
-    assert (q.result("a"), cancelling(q)) == (None, 0)
+    assert (json.loads(q.result("a"))["status"], cancelling(q)) == ("cancelled", 0)
+    assert q.members("dead") == ["a"], "it stays where a person finds it"
+
+
+def test_leaves_a_queue_of_a_newer_version_alone(q):
+    q.take("a")
+    cancel(q, "b")
+    q.redis.set(q.key("version"), "2")
+    q.pass_ms(LEASE_MS + 1)
+    before = q.everything()
+    q.tick()
+    assert q.everything() == before
 
 
 def test_leaves_a_finished_job_finished(q):

@@ -221,11 +221,13 @@ static void payloads_that_are_no_object_of_strict_json(void **state)
         {"hello", "", "a value was expected at byte 0"},
         {"{\"prompt\":\"x\"} {", "", "bytes after the value at byte 15"},
         {"{\"prompt\":\"x\",}", "", "a name in quotes"},
-        {"{\"prompt\":\"a\nb\"}", "", "control character in a string at byte 12"},
-        {"{\"prompt\":\"\\ud83d\"}", "", "lone surrogate escape"},
-        {"{\"prompt\":\"\xFF\"}", "", "not UTF-8"},
+        {"{\"prompt\":\"a\nb\"}", "prompt", "control character in a string at byte 12"},
+        {"{\"prompt\":\"\\ud83d\"}", "prompt", "lone surrogate escape"},
+        {"{\"prompt\":\"\xFF\"}", "prompt", "not UTF-8"},
+        {"{\"id\":\"a\",\"meta\":{\"x\":[1,\"\\\"},{\",tru]}}", "meta", "is not strict JSON"},
+        {"{\"prompt\":\"x\",\"bogus\":tru}", "", "the payload is not strict JSON"},
         {"\xEF\xBB\xBF{\"prompt\":\"x\"}", "", "a byte-order mark at byte 0"},
-        {"{\"prompt\":\"x\",\"max_tokens\":01}", "", "leading zero"},
+        {"{\"prompt\":\"x\",\"max_tokens\":01}", "max_tokens", "leading zero"},
         {"{'prompt':'x'}", "", "a name in quotes"},
     };
     static const char nul[] = "{\"prompt\":\"x\"}\0";
@@ -281,7 +283,13 @@ static void what_is_good_in_a_bad_job_is_read_all_the_same(void **state)
          "", "", "n"},
         {"{\"request\":{\"id\":\"inside\"},\"run\":\"n\"}", "", "", "n"},
         {"{\"meta\":{\"id\":\"a\",\"reply_to\":\"r\"}}", "", "", ""},
-        {"{\"id\":\"a\",\"reply_to\":\"r\",\"run\":\"n\"", "", "", ""}, // no JSON
+        // No JSON from some byte on: what stands before it.
+        {"{\"id\":\"a\",\"reply_to\":\"r\",\"run\":\"n\"", "a", "r", ""},
+        {"{\"id\":\"a\",\"reply_to\":\"r\",\"run\":\"n\"} more", "a", "r", "n"},
+        {"{\"id\":\"a\",\"prompt\":\"\xFF\",\"reply_to\":\"r\"}", "a", "", ""},
+        {"{\"id\":\"a\",\"id\":\"b\",\"reply_to\":\"r\",\"x\":01", "", "r", ""},
+        {" {\"id\" : \"a,{\\\"\", \"reply_to\":\"r\", nonsense", "", "r", ""},
+        {"[{\"id\":\"a\",\"reply_to\":\"r\"},", "", "", ""},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -291,6 +299,46 @@ static void what_is_good_in_a_bad_job_is_read_all_the_same(void **state)
         assert_span(fault.reply_to, rows[i].reply_to);
         assert_span(fault.run, rows[i].run);
     }
+}
+
+static void what_nests_too_deeply_is_named_and_the_rest_is_read(void **state)
+{
+    char payload[3000], deep[2101];
+    static const int depths[] = {99, 100, 1000, 1050};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(depths); i++) {
+        int n = depths[i];
+        memset(deep, '[', (size_t)n);
+        memset(deep + n, ']', (size_t)n);
+        deep[2 * n] = '\0';
+        snprintf(payload, sizeof payload,
+                 "{\"id\":\"a\",\"meta\":%s,\"prompt\":\"x\",\"reply_to\":\"r\"}", deep);
+        if (n < JOB_DEPTH_MAX) {
+            accept_job(payload);
+            continue;
+        }
+        assert_int_equal(try_job(payload), ERR_BAD_JOB);
+        assert_string_equal(fault.field, "meta");
+        assert_non_null(strstr(fault.why, "meta nests too deeply at byte 1"));
+        assert_span(fault.id, "a");
+        assert_span(fault.reply_to, n < SCAN_DEPTH_MAX ? "r" : "");
+    }
+}
+
+static void the_meta_of_a_bad_job_is_read_and_a_made_up_name_is_marked(void **state)
+{
+    (void)state;
+    assert_int_equal(try_job("{\"max_tokens\":0,\"meta\":{\"a\": [1]},\"bogus\":1}"), ERR_BAD_JOB);
+    assert_span(fault.meta, "{\"a\": [1]}");
+    assert_false(fault.stranger);
+    assert_int_equal(try_job("{\"bogus\":1,\"meta\":1,\"meta\":2}"), ERR_BAD_JOB);
+    assert_span(fault.meta, "");
+    assert_true(fault.stranger);
+    assert_int_equal(try_job("{\"prompt\":\"x\",\"x_a\":1,\"x_a\":1}"), ERR_BAD_JOB);
+    assert_true(fault.stranger);
+    assert_int_equal(try_job("{\"prompt\":\"x\",\"id\":\"a\",\"id\":\"a\",\"bogus\":1}"),
+                     ERR_BAD_JOB);
+    assert_false(fault.stranger);
 }
 
 static void the_first_fault_met_is_named(void **state)
@@ -369,6 +417,10 @@ int main(void)
         TAP("a payload far too large is not even read", a_payload_far_too_large_is_not_even_read),
         TAP("what is good in a bad job is read all the same",
             what_is_good_in_a_bad_job_is_read_all_the_same),
+        TAP("what nests too deeply is named and the rest is read",
+            what_nests_too_deeply_is_named_and_the_rest_is_read),
+        TAP("the meta of a bad job is read and a made-up name is marked",
+            the_meta_of_a_bad_job_is_read_and_a_made_up_name_is_marked),
         TAP("the first fault met is named", the_first_fault_met_is_named),
         TAP("no text of the payload is in the reason", no_text_of_the_payload_is_in_the_reason),
         TAP("a thousand fields of one's own are allowed and no more",

@@ -34,6 +34,22 @@ static int make_target(struct run *r, const struct conf *c, const char *key,
     return err;
 }
 
+void accounts_hide(const struct conf *c, char *text)
+{
+    enum { SHOWN = 3, LEAST = 8 }; // of a shorter one nothing can be told from a word
+    struct conf_key keys[CONF_KEYS_MAX];
+    int count = conf_keys(c, keys);
+    for (int i = 0; i < count; i++) {
+        char *at = text;
+        while (keys[i].len >= LEAST &&
+               (at = memmem(at, strlen(at), keys[i].key, keys[i].len)) != NULL) {
+            memcpy(at, "...", SHOWN);
+            at += SHOWN;
+            memmove(at, at + keys[i].len - SHOWN, strlen(at + keys[i].len - SHOWN) + 1);
+        }
+    }
+}
+
 struct account *accounts_find(const struct accounts *a, const char *name)
 {
     for (size_t i = 0; i < a->count; i++)

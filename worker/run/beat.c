@@ -51,6 +51,7 @@ static void on_tick(int err, const struct reply *reply, void *arg)
     q->depth_known = true;
     q->run->stats.recovered += (uint64_t)MAX(recovered, 0);
     q->paused = reply_int_or(reply_at(reply, 6), 0) == 1;
+    queue_is_newer(q, reply_int_or(reply_at(reply, 6), 0) == 2);
     int64_t cancels = reply_int_or(reply_at(reply, 9), 0);
     q->cancel_pending = (cancels & 1) != 0;
     if (recovered > 0)
@@ -60,7 +61,7 @@ static void on_tick(int err, const struct reply *reply, void *arg)
     bool too_many = q->run->conf->max_dead > 0 && q->dead > q->run->conf->max_dead;
     if (recovered >= RENEW_MAX || too_many)
         q->tick_at_ms = 0; // there may be more
-    if (q->paused)
+    if (q->paused || q->refused)
         q->hot = false;
     else if (waiting > 0 || (q->next_due_ms >= 0 && q->next_due_ms <= run_now(q->run)))
         queue_heat(q);
@@ -79,10 +80,10 @@ void beat_tick(struct wqueue *q)
     q->tick_at_ms = now_ms + TICK_MS - 50 + rnd_below(50);
     strbuf_init(&crash, 4096);
     strbuf_init(&cancelled, 4096);
-    result_rest("failed", FAILURE_CRASH, "its workers died again and again while they read it",
-                r->worker, run_now(r), &crash);
-    result_rest("cancelled", FAILURE_CANCELLED, "cancelled by request before it came up", r->worker,
-                run_now(r), &cancelled);
+    result_rest("failed", FAILURE_CRASH, "its workers died again and again while they read it", r,
+                NULL, &crash);
+    result_rest("cancelled", FAILURE_CANCELLED, "cancelled by request before it came up", r, NULL,
+                &cancelled);
     args_clear(&r->args);
     args_add_int(&r->args, now_ms >= r->recover_from_ms && r->mode == RUN_WORKING);
     args_add_int(&r->args, r->conf->max_recoveries);

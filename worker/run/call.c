@@ -8,25 +8,31 @@
 
 #include <string.h>
 
-enum { PARK_SPREAD_MS = 500, PARK_MAX_MS = 60000, HEADERS_EVERY_MS = 5 };
+enum { PARK_SPREAD_MS = 500, PARK_MAX_MS = 900000, HEADERS_EVERY_MS = 5 };
 
 static int64_t limit_or(int64_t of_job, int64_t of_conf)
 {
     return of_job >= 0 ? of_job : of_conf;
 }
 
+int64_t call_parked_for(const struct attempt *a)
+{
+    const struct pool *p = a->pool;
+    uint64_t now_ms = clock_mono_ms(), until = p->shut_until_ms;
+    int64_t wait = until > now_ms ? (int64_t)(until - now_ms) : 0;
+    if (p->cause != CAUSE_QUOTA) // it may be opened sooner, by a trying call or a person
+        wait = MIN(wait, (int64_t)PARK_MAX_MS);
+    return wait + (int64_t)rnd_below(PARK_SPREAD_MS);
+}
+
 // park: all pools it may use are shut, so the job waits in `delayed` until one opens, spread, and
 // jobs of other pools pass it. Nothing is charged to it.
 static void park(struct attempt *a, uint64_t now_ms)
 {
-    struct pool *p = a->pool = pools_best(a->class, now_ms);
-    uint64_t until = p->shut_until_ms;
-    int64_t wait = until > now_ms ? (int64_t)(until - now_ms) : 0;
-    if (p->cause != CAUSE_QUOTA) // it may be opened sooner, by a trying call or a person
-        wait = MIN(wait, (int64_t)PARK_MAX_MS);
+    a->pool = pools_best(a->class, now_ms);
     a->run->stats.parked++;
-    p->stats.parked++;
-    settle_later(a, "parked", wait + (int64_t)rnd_below(PARK_SPREAD_MS));
+    a->pool->stats.parked++;
+    settle_later(a, "parked", 0); // its time is set as Redis is told
 }
 
 // step_of is for a provider that is down or overloaded: the job waits a whole step of the backoff
@@ -169,6 +175,8 @@ static void ended(struct attempt *a, const struct http_answer *answer)
     char trace[TRACE_ID_LEN + 1];
     strbuf_init(&text, (size_t)r->conf->max_answer_bytes + 1024);
     r->provider->read(answer, run_now(r), &o);
+    accounts_hide(r->conf, o.message);
+    accounts_hide(r->conf, o.request_id);
     struct tries tries = {
         .attempts = a->attempts,
         .throttles = a->throttles,

@@ -98,6 +98,45 @@ static void unpark(struct pool *p)
     }
 }
 
+static void sweep_parked(struct wqueue *q, int64_t from);
+
+// on_swept: what any worker has parked, also one that is dead, is due now: a worker that starts, or
+// has another key, tries at once, and who sees a pool open early fetches them.
+static void on_swept(int err, const struct reply *reply, void *arg)
+{
+    struct wqueue *q = arg;
+    run_answered(q, SCRIPT_UNPARK, err, reply);
+    if (err)
+        return; // they come back within a minute
+    int64_t next = reply_int_or(reply_at(reply, 1), -1);
+    queue_heat(q);
+    if (next >= 0)
+        sweep_parked(q, next);
+    pump(q->run);
+}
+
+static void sweep_parked(struct wqueue *q, int64_t from)
+{
+    char place[24];
+    snprintf(place, sizeof place, "+%lld", (long long)from);
+    args_clear(&q->run->args);
+    args_add_str(&q->run->args, place);
+    int unsent = script_call(q->run->link, SCRIPT_UNPARK, q->stem, &q->run->args, on_swept, q);
+    (void)unsent;
+}
+
+static void sweep_all(struct run *r)
+{
+    for (size_t i = 0; i < r->queue_count; i++)
+        sweep_parked(&r->queues[i], 0);
+}
+
+static void opened_early(struct pool *p)
+{
+    unpark(p);
+    sweep_all(p->run);
+}
+
 static struct parked *first_parked(const struct pool *p)
 {
     return CONTAINER_OF(p->parked.head.next, struct parked, link);
@@ -154,7 +193,7 @@ static void heard(struct pool *p, const struct reply *reply)
             granted = reply_int_or(reply_at(reply, 3), 0);
     reply_str(reply_at(reply, 2), &cause);
     p->shut_until_ms = wait > 0 ? now_ms + (uint64_t)wait : 0;
-    p->eager = p->eager && wait > 0;
+    p->eager = p->eager && (wait > 0 || !p->asked_start); // only who asks for a start may try
     if (wait > 0 || cause.len)
         p->cause = cause_parse(cause);
     if (wait == 0 && granted == 1 && cause.len)
@@ -167,8 +206,8 @@ static void heard(struct pool *p, const struct reply *reply)
         give_back(p, now_ms);
     if (wait > 0)
         return;
-    if (was > now_ms + GATE_LOOK_MS && !p->trouble)
-        unpark(p); // it opened sooner than was thought
+    if (was > now_ms + GATE_LOOK_MS && !cause.len)
+        opened_early(p);
     else if (!p->trouble)
         forget_parked(p);
 }
@@ -219,12 +258,14 @@ void gate_ask(struct pool *p, size_t want, uint64_t now_ms)
                 p->mean, r->conf->output_charge[0] == 'r');
     budget_args(p, &r->args);
     p->asked_at_ms = now_ms;
+    p->asked_start = want > 0;
     p->asking = script_call(r->link, SCRIPT_POOL_STEP, p->key, &r->args, on_step, p) == 0;
 }
 
 static void on_shut(int err, const struct reply *reply, void *arg)
 {
     struct pool *p = arg;
+    p->telling = false;
     if (err)
         return; // this worker holds back all the same
     run_hear(p->run, reply);
@@ -242,8 +283,8 @@ void gate_shut(struct pool *p, enum cause why, int64_t wait_ms, const struct out
     bool trouble = why != CAUSE_QUOTA;
     uint64_t now_ms = clock_mono_ms();
     uint64_t until = now_ms + (uint64_t)(wait_ms >= 0 ? wait_ms : TROUBLE_FIRST_MS);
-    if (p->cause == why && until <= p->shut_until_ms + SAME_GATE_MS)
-        return; // known already, here and so in Redis
+    if (!p->trouble && p->cause == why && until <= p->shut_until_ms + SAME_GATE_MS)
+        return; // known already, here and so in Redis; but how a try ended is news
     char words[320];
     snprintf(words, sizeof words, "HTTP %d %s: %.200s", o->http_status, o->error_type, o->message);
     p->cause = why;
@@ -256,8 +297,8 @@ void gate_shut(struct pool *p, enum cause why, int64_t wait_ms, const struct out
     args_add_int(&r->args, wait_ms);
     args_add_int(&r->args, trouble);
     args_add_str(&r->args, words);
-    int unsent = script_call(r->link, SCRIPT_POOL_SHUT, p->key, &r->args, on_shut, p);
-    (void)unsent; // Redis is away: this worker holds back, the others will learn for themselves
+    // Where Redis is away, this worker holds back, and the others will learn for themselves.
+    p->telling = script_call(r->link, SCRIPT_POOL_SHUT, p->key, &r->args, on_shut, p) == 0;
 }
 
 static void on_opened(int err, const struct reply *reply, void *arg)
@@ -289,7 +330,7 @@ void gate_succeeded(struct pool *p)
     p->shut_until_ms = 0;
     p->permits.ask_at_ms = 0;
     send_open(p, false);
-    unpark(p);
+    opened_early(p);
 }
 
 void gate_try_failed(struct pool *p)
@@ -306,37 +347,9 @@ void gate_free(struct pool *p)
     free(p);
 }
 
-static void sweep_parked(struct wqueue *q, int64_t from);
-
-// on_swept: what any worker has parked, also one that is dead, is due now: a worker that starts, or
-// has another key, tries at once.
-static void on_swept(int err, const struct reply *reply, void *arg)
-{
-    struct wqueue *q = arg;
-    run_answered(q, SCRIPT_UNPARK, err, reply);
-    if (err)
-        return; // they come back within a minute
-    int64_t next = reply_int_or(reply_at(reply, 1), -1);
-    queue_heat(q);
-    if (next >= 0)
-        sweep_parked(q, next);
-    pump(q->run);
-}
-
-static void sweep_parked(struct wqueue *q, int64_t from)
-{
-    char place[24];
-    snprintf(place, sizeof place, "+%lld", (long long)from);
-    args_clear(&q->run->args);
-    args_add_str(&q->run->args, place);
-    int unsent = script_call(q->run->link, SCRIPT_UNPARK, q->stem, &q->run->args, on_swept, q);
-    (void)unsent;
-}
-
 void gate_eager(struct run *r)
 {
-    for (size_t i = 0; i < r->queue_count; i++)
-        sweep_parked(&r->queues[i], 0);
+    sweep_all(r);
     list_each(&r->pools, k)
     {
         struct pool *p = CONTAINER_OF(k, struct pool, link);

@@ -33,6 +33,8 @@ struct pool {
     uint64_t shut_until_ms; // monotonic
     uint64_t asked_at_ms;
     bool asking;        // a round with the ledger is under way
+    bool asked_start;   // and it asks for a start
+    bool telling;       // Redis is being told that it is shut, and will say until when
     bool eager;         // the next round may try a pool that is in trouble
     bool trouble;       // a call of ours tries a pool in trouble: a good answer opens it
     bool try_unused;    // and that call has not started yet

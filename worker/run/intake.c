@@ -186,6 +186,7 @@ static void take_item(struct wqueue *q, const struct claim *c, const struct repl
         a->created = reply_int_or(reply_at(item, 6), 0);
         a->expires_at = reply_int_or(reply_at(item, 7), -1);
         a->cancel = reply_int_or(reply_at(item, 8), 0) == 1;
+        a->started = reply_int_or(reply_at(item, 9), 0);
     }
     a->claimed_bytes = (size_t)MAX(reply_int_or(reply_at(item, 2), 0), 0);
     r->claimed_bytes += a->claimed_bytes;
@@ -208,11 +209,7 @@ static void learn(struct wqueue *q, const struct reply *reply)
     q->next_due_ms = reply_int_or(reply_at(reply, 1), -1);
     reply_str(reply_at(reply, 3), &why);
     q->paused = span_is(why, "paused");
-    if (span_is(why, "version") && !q->refused) {
-        q->refused = true;
-        log_event(LOG_ERROR, "queue_refused", log_str("queue", q->name),
-                  log_str("why", "its keys are of a newer version of Penstock"), LOG_END);
-    }
+    queue_is_newer(q, span_is(why, "version"));
     q->waiting_jobs = waiting;
     bool due = q->next_due_ms >= 0 && q->next_due_ms <= run_now(q->run);
     q->hot = false;
@@ -334,15 +331,18 @@ static void add_admission(struct args *args, const struct attempt *a)
     args_add(args, j->run);
 }
 
-// take_batch moves attempts of one claim (they share a token) from a list into a batch.
+// take_batch moves attempts of one claim (they share a token) from a list into a batch: so many at
+// most, and so many bytes of what goes along for them beyond the first.
 static struct batch *take_batch(struct wqueue *q, struct list *todo, size_t most)
 {
     struct batch *b = batch_new(q);
     struct attempt *first = NULL;
+    size_t bytes = 0;
     while (b && b->count < most && !list_is_empty(todo)) {
         struct attempt *a = CONTAINER_OF(list_first(todo), struct attempt, todo);
+        bytes += first && a->fault ? a->fault->meta.len : 0;
         first = first ? first : a;
-        if (strcmp(a->token, first->token) != 0)
+        if (strcmp(a->token, first->token) != 0 || bytes > BATCH_BYTES_MAX)
             break;
         list_remove(todo, &a->todo);
         b->at[b->count++] = a;
@@ -371,6 +371,12 @@ static void send_admissions(struct wqueue *q)
     q->admits_out++;
 }
 
+// field_word: which field is wrong, for the log: a name that the producer made up is his own text.
+static const char *field_word(const struct job_fault *f)
+{
+    return f->stranger ? "(unknown)" : f->field;
+}
+
 static void on_rejected(int err, const struct reply *reply, void *arg)
 {
     struct batch *b = arg;
@@ -388,7 +394,7 @@ static void on_rejected(int err, const struct reply *reply, void *arg)
         r->stats.rejected++;
         b->queue->stats.finished[FINISH_FAILED]++;
         log_event(LOG_DEBUG, "job_rejected", log_str("queue", b->queue->name),
-                  log_bytes("job", id.at, id.len), log_str("field", b->at[i]->fault->field),
+                  log_bytes("job", id.at, id.len), log_str("field", field_word(b->at[i]->fault)),
                   LOG_END);
         attempt_go(b->at[i], ATTEMPT_GONE);
     }
@@ -410,8 +416,8 @@ static void send_rejections(struct wqueue *q)
     args_add_int(&r->args, r->conf->result_ttl_s * 1000);
     for (size_t i = 0; i < b->count; i++) {
         const struct job_fault *f = b->at[i]->fault;
-        strbuf_init(&rest[i], 4096);
-        result_rest("failed", FAILURE_INVALID_JOB, f->why, r->worker, run_now(r), &rest[i]);
+        strbuf_init(&rest[i], 4096 + f->meta.len);
+        result_rest("failed", FAILURE_INVALID_JOB, f->why, r, f, &rest[i]);
         ulid_make(run_now(r), ulid[i]);
         args_add_str(&r->args, b->at[i]->claim_id);
         args_add(&r->args, f->id);

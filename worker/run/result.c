@@ -118,6 +118,20 @@ static void add_answer(struct strbuf *b, const struct outcome *o)
     add_usage(b, &o->usage);
 }
 
+// add_producers ends a result with what the producer said.
+static void add_producers(struct strbuf *b, struct span run, struct span meta)
+{
+    if (run.len) {
+        strbuf_add_str(b, ",\"run\":");
+        strbuf_add_json(b, run.at, run.len);
+    }
+    if (meta.len) {
+        strbuf_add_str(b, ",\"meta\":");
+        strbuf_add_span(b, meta);
+    }
+    strbuf_add_char(b, '}');
+}
+
 void result_write(const struct attempt *a, const char *status, enum failure f,
                   const struct outcome *o, int64_t cost_nano_usd, struct strbuf *b)
 {
@@ -148,25 +162,20 @@ void result_write(const struct attempt *a, const char *status, enum failure f,
     add_or_null(b, o ? o->request_id : NULL);
     strbuf_add_str(b, ",\"response\":");
     strbuf_add_span(b, f ? span_of("null") : o->response);
-    if (!a->fault && a->job.run.len) {
-        strbuf_add_str(b, ",\"run\":");
-        strbuf_add_json(b, a->job.run.at, a->job.run.len);
-    }
-    if (!a->fault && a->job.meta.len) {
-        strbuf_add_str(b, ",\"meta\":");
-        strbuf_add_span(b, a->job.meta);
-    }
-    strbuf_add_char(b, '}');
+    add_producers(b, a->fault ? a->fault->run : a->job.run,
+                  a->fault ? a->fault->meta : a->job.meta);
 }
 
-void result_rest(const char *status, enum failure f, const char *message, const char *worker,
-                 int64_t now, struct strbuf *b)
+void result_rest(const char *status, enum failure f, const char *message, const struct run *r,
+                 const struct job_fault *of, struct strbuf *b)
 {
+    int64_t now = run_now(r);
     strbuf_add_fmt(b, ",\"status\":\"%s\",\"text\":null,\"stop_reason\":null,\"model\":null",
                    status);
     strbuf_add_str(b, ",\"usage\":null");
     add_error(b, f, message, 0, NULL);
     add_cost(b, -1);
-    add_tail(b, 0, 0, now, 0, now, worker);
-    strbuf_add_str(b, ",\"request_id\":null,\"response\":null}");
+    add_tail(b, 0, 0, now, 0, now, r->worker);
+    strbuf_add_str(b, ",\"request_id\":null,\"response\":null");
+    add_producers(b, of ? of->run : (struct span){0}, of ? of->meta : (struct span){0});
 }

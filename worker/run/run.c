@@ -73,6 +73,14 @@ void queue_heat(struct wqueue *q)
     q->pass = MAX(q->pass, q->run->pass); // what it did not use while idle is not saved up
 }
 
+void queue_is_newer(struct wqueue *q, bool newer)
+{
+    if (newer && !q->refused)
+        log_event(LOG_ERROR, "queue_refused", log_str("queue", q->name),
+                  log_str("why", "its keys are of a newer version of Penstock"), LOG_END);
+    q->refused = newer;
+}
+
 struct attempt *run_find(struct run *r, const struct wqueue *q, struct span id)
 {
     for (int s = 0; s < ATTEMPT_SETTLING; s++) {

@@ -107,13 +107,16 @@ void run_check_drain(struct run *r, uint64_t now_ms);     // ends the run when n
 // run_gather_ms: how long to gather what goes to Redis in one call. Longer with a backlog: most
 // where it waits for the quota, for then nobody waits for us.
 uint64_t run_gather_ms(const struct wqueue *q);
-void queue_heat(struct wqueue *q); // there may be something to claim
+void queue_heat(struct wqueue *q);                 // there may be something to claim
+void queue_is_newer(struct wqueue *q, bool newer); // than this program: it is left alone
 struct attempt *run_find(struct run *r, const struct wqueue *q, struct span id);
 
 // call.c: from an admitted attempt to its end
 void call_ready(struct attempt *a);     // WAITING: start it, ask the gate, or park it
 void call_cancel(struct attempt *a);    // someone asked for it
 void call_hand_back(struct attempt *a); // WAITING or SENDING: uncounted, due now
+int64_t
+call_parked_for(const struct attempt *a); // ms until its pool opens, as is known now; spread
 
 // settle.c: telling Redis
 void settle_done(struct attempt *a, const char *status, const struct outcome *o);
@@ -126,8 +129,9 @@ void settle_send(struct wqueue *q);
 // result.c
 void result_write(const struct attempt *a, const char *status, enum failure f,
                   const struct outcome *o, int64_t cost_nano_usd, struct strbuf *ret);
-void result_rest(const char *status, enum failure f, const char *message, const char *worker,
-                 int64_t now, struct strbuf *ret); // after the id, of a job that never ran
+void result_rest(const char *status, enum failure f, const char *message, const struct run *r,
+                 const struct job_fault *of, struct strbuf *ret); // after the id, of a job that
+                                                                  // never ran; of may be NULL
 
 // wait.c: the blocking wait
 void wait_for_work(struct wqueue *q);

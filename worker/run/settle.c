@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { TOLD_MS = 5 }; // how long to wait for Redis to say when a pool opens
+
 static void begin(struct attempt *a)
 {
     struct wqueue *q = a->queue;
@@ -194,6 +196,16 @@ static void add_settlement(struct args *args, const struct attempt *a, char cost
     cost_text(MAX(e->cost_nano_usd, 0), cost);
     args_add_str(args, cost);
     args_add_str(args, e->cause ? e->cause : "");
+    args_add_int(args, a->started);
+}
+
+// is_ready: a parked job is due when its pool opens, and Redis is just saying when that is.
+static bool is_ready(struct attempt *a)
+{
+    if (strcmp(a->end.why, "parked") != 0)
+        return true;
+    a->end.due_in_ms = call_parked_for(a);
+    return !a->pool->telling;
 }
 
 // fill takes what one call may carry: up to SETTLE_MAX, up to BATCH_BYTES_MAX beyond the first, and
@@ -201,16 +213,18 @@ static void add_settlement(struct args *args, const struct attempt *a, char cost
 static void fill(struct settle_batch *b)
 {
     size_t bytes = 0;
-    struct list *todo = &b->queue->to_settle;
-    while (b->count < SETTLE_MAX && !list_is_empty(todo)) {
-        struct attempt *a = CONTAINER_OF(list_first(todo), struct attempt, todo);
+    list_each(&b->queue->to_settle, k)
+    {
+        struct attempt *a = CONTAINER_OF(k, struct attempt, todo);
         size_t len = a->end.result.len;
+        if (!is_ready(a))
+            continue;
         if (b->count && (len > LARGE_BYTES || bytes + len > BATCH_BYTES_MAX))
             return;
-        list_remove(todo, &a->todo);
+        list_remove(&b->queue->to_settle, &a->todo);
         b->at[b->count++] = a;
         bytes += b->count > 1 ? len : 0;
-        if (len > LARGE_BYTES)
+        if (len > LARGE_BYTES || b->count == SETTLE_MAX)
             return;
     }
 }
@@ -224,6 +238,11 @@ void settle_send(struct wqueue *q)
         return;
     b->queue = q;
     fill(b);
+    if (b->count == 0) {
+        free(b);
+        q->send_at_ms = clock_mono_ms() + TOLD_MS;
+        return;
+    }
     args_clear(&r->args);
     args_add_int(&r->args, r->conf->result_ttl_s * 1000);
     for (size_t i = 0; i < b->count; i++)

@@ -12,7 +12,8 @@
 
   Returns {now, next due or -1, LLEN jobs, why, item...}; why is '', 'paused' or 'version' (the
   queue belongs to a newer Penstock). An item is {claim id, payload, bytes, created} or
-  {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled}. A counter
+  {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled,
+  started}. A counter
   that its hash lacks is 0.
   The payload of a large job is false: HGET job:<id> payload brings it without crossing Lua again.
   Keeps:   a job is in one of jobs, delayed and active, never in two and never in none.
@@ -53,9 +54,9 @@ end
 
 local function describe(id, key, len, cancelled)
   local f = call('HMGET', key, 'attempts', 'throttles', 'recoveries', 'created', 'expires_at',
-                 len <= LARGE and 'payload' or 'none')
+                 len <= LARGE and 'payload' or 'none', 'started')
   return {id, f[6], len, f[1] or '0', f[2] or '0', f[3] or '0', f[4] or '0', f[5] or '-1',
-          cancelled and 1 or 0}
+          cancelled and 1 or 0, f[7] or '0'}
 end
 
 -- take_delayed: lease one delayed job; false where it must wait for another batch.
@@ -170,12 +171,9 @@ end
 check_sets()
 local taken = call('GET', op)
 if taken then return repeated(taken) end
-local version = call('GET', stem .. 'version')
-if not version then
-  call('SET', stem .. 'version', '1')
-elseif tonumber(version) ~= 1 then
-  return answer('version')
-end
+local newer, new = is_newer()
+if newer then return answer('version') end
+if new then call('SET', stem .. 'version', '1') end
 take_cancelled()
 leave_delayed()
 local paused = call('EXISTS', stem .. 'paused') == 1

@@ -31,6 +31,13 @@ local function check_sets()
   call('ZCARD', dead)
 end
 
+-- is_newer: the queue belongs to a newer version of Penstock, and is left alone. The second answer: it
+-- has no version yet.
+local function is_newer()
+  local version = call('GET', stem .. 'version')
+  return version and tonumber(version) ~= 1, not version
+end
+
 local function text(n) return format('%.0f', n) end
 
 -- Counters are summed up during a call and written once at its end, the queue's and each run's.

@@ -551,7 +551,8 @@ if cause == 'budget' and (new_day or arg[2] == 1) then
     open_at, cause = 0, ''
   end
 end
-if open_at > now and not (step > 0 and arg[2] == 1 and not probing) then
+local deserted = open_at - now < arg[1] - 15000 -- whoever began to try must have died
+if open_at > now and not (step > 0 and arg[2] == 1 and (deserted or not probing)) then
   return answer(open_at - now, cause, 0, s.why or '', marks)
 end
 if step > 0 then

@@ -2,7 +2,7 @@
 --[[ settle: what became of leased jobs.
 
   ARGV[1] ttl  ms that a result and a reply list live
-  then fifteen for each job:
+  then sixteen for each job:
     1 id              2 token
     3 verb            done: it has a result. bury: it has a result and goes to dead.
                       later: it comes back
@@ -12,6 +12,7 @@
     8 last_status     9 last_error ('' = leave as it is)
     10 reply_to       11 run
     12 input tokens   13 output tokens   14 cost in USD   15 cause of death (bury)
+    16 started         when the latest call began, 0 = none
 
   Returns {now, word...}: ok; already: it has a result; lost: the lease is another's, nothing done.
   Keeps:   a job has one result. Only the holder of the token moves a job, with one exception: a
@@ -68,14 +69,13 @@ local WHY = {throttle = 'throttles', retry = 'retries', parked = 'parked',
 local function later(at, id, key)
   if finished[id] or call('HGET', key, 'token') ~= ARGV[at + 1] then return 'lost' end
   local due = text(now + tonumber(ARGV[at + 3]))
+  local fields = {'state', 'delayed', 'due', due, 'attempts', ARGV[at + 5], 'throttles', ARGV[at + 6],
+                  'waits_for', ARGV[at + 4], 'started', ARGV[at + 15]}
   if ARGV[at + 8] ~= '' then
-    call('HSET', key, 'state', 'delayed', 'due', due, 'attempts', ARGV[at + 5],
-         'throttles', ARGV[at + 6], 'waits_for', ARGV[at + 4], 'last_status', ARGV[at + 7],
-         'last_error', ARGV[at + 8])
-  else
-    call('HSET', key, 'state', 'delayed', 'due', due, 'attempts', ARGV[at + 5],
-         'throttles', ARGV[at + 6], 'waits_for', ARGV[at + 4])
+    local n = #fields
+    fields[n + 1], fields[n + 2], fields[n + 3], fields[n + 4] = 'last_status', ARGV[at + 7], 'last_error', ARGV[at + 8]
   end
+  call('HSET', key, unpack(fields))
   call('HDEL', key, 'token', 'worker')
   if is_held(ARGV[at + 10]) then
     due = hold(id, ARGV[at + 10], key, due)
@@ -88,7 +88,7 @@ local function later(at, id, key)
 end
 
 check_sets()
-for at = 2, #ARGV, 15 do
+for at = 2, #ARGV, 16 do
   local id = ARGV[at]
   local move = ARGV[at + 2] == 'later' and later or done
   out[#out + 1] = move(at, id, stem_job .. id)

@@ -9,7 +9,8 @@
   ARGV[6] the result of a job cancelled before it came, after the id
   ARGV[7] max dead        so many dead jobs are kept, the oldest go; 0 or absent = no limit
 
-  Returns {now, next due or -1, waiting, delayed, active, dead, paused 0/1, recovered, buried,
+  Returns {now, next due or -1, waiting, delayed, active, dead, paused 0/1 (2 = the queue is of
+  a newer version), recovered, buried,
   what is to be cancelled besides (1 = delayed jobs, 2 = more, and this call got on with it), id...}: the ids
   in flight that are to be cancelled.
   Keeps:  a recovered job is due now; a recovered payload is next in `jobs`, where it came from, and
@@ -112,8 +113,9 @@ local function cancel_one(id)
   elseif call('ZSCORE', delayed, id) then
     pending = 1
   else
-    local fresh = #id <= 128 and string.match(id, '^[A-Za-z0-9._:-]+$')
-      and call('EXISTS', stem_job .. id, stem_result .. id) == 0
+    local valid = #id <= 128 and string.match(id, '^[A-Za-z0-9._:-]+$')
+    local fresh = valid and call('EXISTS', stem_result .. id) == 0
+      and (call('EXISTS', stem_job .. id) == 0 or call('ZSCORE', dead, id))
     if fresh then
       call('SET', stem_result .. id, '{"id":"' .. id .. '"' .. ARGV[6], 'PX', ARGV[4])
       count('cancelled')
@@ -170,18 +172,24 @@ local function cap_dead(most)
   count('dead_capped', #oldest)
 end
 
-check_sets()
-if ARGV[1] == '1' then recover() end
-sweep()
-cap_dead(tonumber(ARGV[7] or '0'))
-local cancels = call('SCARD', cancel)
-if cancels > 0 then
-  for _, id in ipairs(call('SRANDMEMBER', cancel, 100)) do cancel_one(id) end
+local function work()
+  check_sets()
+  if ARGV[1] == '1' then recover() end
+  sweep()
+  cap_dead(tonumber(ARGV[7] or '0'))
+  local cancels = call('SCARD', cancel)
+  if cancels > 0 then
+    for _, id in ipairs(call('SRANDMEMBER', cancel, 100)) do cancel_one(id) end
+  end
+  pay()
+  write_counts()
+  return cancels
 end
-pay()
-write_counts()
+
+local newer = is_newer()
+local cancels = newer and 0 or work()
 local out = {now, next_due(), call('LLEN', jobs), call('ZCARD', delayed), call('ZCARD', active),
-             call('ZCARD', dead), call('EXISTS', stem .. 'paused'), recovered, buried,
+             call('ZCARD', dead), newer and 2 or call('EXISTS', stem .. 'paused'), recovered, buried,
              pending + (cancels > 100 and answered > 0 and 2 or 0)}
 for i = 1, #running do out[10 + i] = running[i] end
 return out

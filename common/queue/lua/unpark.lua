@@ -2,11 +2,11 @@
 --[[ unpark: a pool opened sooner than was thought: jobs that waited for it are due now.
 
   ARGV    ids, at most 100, of jobs that were parked; or '+n': whoever parked them, of what is due within
-          a minute, the next 100 after the first n
+          a quarter of an hour, the next 100 after the first n
   Returns {now, 1 or 0...}: was it still waiting for its pool? Of '+n': {now, the next n, or -1: no more}
   Keeps:  a job that waits for another reason (a throttle, a retry, its start time) is left alone.
 ]]
-local MINUTE = 61000 -- a parked job is due within a minute and its spread
+local SOON = 901000 -- a parked job is due within a quarter of an hour and its spread
 local out = {now}
 
 local function unpark(id)
@@ -21,9 +21,11 @@ local function unpark(id)
 end
 
 local from = string.match(ARGV[1] or '', '^%+(%d+)$')
-if from then
+if is_newer() then
+  out[2] = -1
+elseif from then
   local left = 0
-  local ids = call('ZRANGEBYSCORE', delayed, '(' .. text(now), text(now + MINUTE), 'LIMIT', from, 100)
+  local ids = call('ZRANGEBYSCORE', delayed, '(' .. text(now), text(now + SOON), 'LIMIT', from, 100)
   for _, id in ipairs(ids) do left = left + 1 - unpark(id) end
   out[2] = #ids == 100 and from + left or -1
 else
