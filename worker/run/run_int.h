@@ -24,7 +24,7 @@ enum {
     LARGE_BYTES = 16 * 1024,   // a payload or result above this goes alone
     GATHER_MS = 10,            // at a high rate, wait this long to fill a batch; with a backlog,
     GATHER_FULL_MS = 25,       // where all slots are taken,
-    GATHER_PACED_MS = 60,      // and where the quota is waited for (run_gather_ms)
+    GATHER_PACED_MS = 100,     // and where the quota is waited for (run_gather_ms)
     TICK_MS = 1000,            // each queue's round of recovery, cancels and counts
     WAIT_S = 5,                // a blocking wait
     RETRY_SEND_MS = 200,       // Redis refused a call that must not be dropped: say it again then
