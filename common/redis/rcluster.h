@@ -101,6 +101,9 @@ void rcluster_heard(struct rcluster *c, const struct reply *r, const char *host)
 
 int rcluster_call(struct rcluster *c, int argc, const char **argv, const size_t *lens,
                   int64_t patience_ms, rlink_cb cb, void *arg) MUST_CHECK;
+// rcluster_call_node sends to the nth node that holds slots.
+int rcluster_call_node(struct rcluster *c, size_t nth, int argc, const char **argv,
+                       const size_t *lens, int64_t patience_ms, rlink_cb cb, void *arg) MUST_CHECK;
 int rcluster_call_each(struct rcluster *c, int argc, const char **argv, const size_t *lens,
                        rlink_cb cb, void *arg) MUST_CHECK;
 void rcluster_greet(struct rnode *n); // its link has come up: what it hears first, then the parked

@@ -147,14 +147,10 @@ static void on_errand(int err, const struct reply *reply, void *arg)
 
 // --- from outside ---------------------------------------------------------------------------
 
-int rcluster_call(struct rcluster *c, int argc, const char **argv, const size_t *lens,
-                  int64_t patience_ms, rlink_cb cb, void *arg)
+// call_slot sends a command to the node that holds a slot.
+static int call_slot(struct rcluster *c, int slot, int argc, const char **argv, const size_t *lens,
+                     int64_t patience_ms, rlink_cb cb, void *arg)
 {
-    int slot = rslot_of_command(argc, argv, lens);
-    if (slot < 0) {
-        struct rlink *any = c->root->state == RLINK_UP ? c->root : rcluster_any(c);
-        return any ? rlink_call_here(any, argc, argv, lens, patience_ms, cb, arg) : ERR_LINK_DOWN;
-    }
     if (!c->up)
         return ERR_LINK_DOWN;
     if (c->errands >= RCALLS_WAITING_MAX)
@@ -174,6 +170,31 @@ int rcluster_call(struct rcluster *c, int argc, const char **argv, const size_t 
     else
         c->root->calls_made++;
     return err;
+}
+
+int rcluster_call(struct rcluster *c, int argc, const char **argv, const size_t *lens,
+                  int64_t patience_ms, rlink_cb cb, void *arg)
+{
+    int slot = rslot_of_command(argc, argv, lens);
+    if (slot >= 0)
+        return call_slot(c, slot, argc, argv, lens, patience_ms, cb, arg);
+    struct rlink *any = c->root->state == RLINK_UP ? c->root : rcluster_any(c);
+    return any ? rlink_call_here(any, argc, argv, lens, patience_ms, cb, arg) : ERR_LINK_DOWN;
+}
+
+int rcluster_call_node(struct rcluster *c, size_t nth, int argc, const char **argv,
+                       const size_t *lens, int64_t patience_ms, rlink_cb cb, void *arg)
+{
+    list_each(&c->nodes, k)
+    {
+        const struct rnode *n = CONTAINER_OF(k, const struct rnode, link);
+        if (!rcluster_holds(c, n) || nth-- > 0)
+            continue;
+        for (int slot = 0; slot < RSLOT_COUNT; slot++)
+            if (c->owner[slot] == n)
+                return call_slot(c, slot, argc, argv, lens, patience_ms, cb, arg);
+    }
+    return ERR_LINK_DOWN; // the map has changed
 }
 
 static bool is_known(const struct rcluster *c, int argc, const char **argv)

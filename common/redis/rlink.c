@@ -368,6 +368,14 @@ int rlink_call(struct rlink *l, int argc, const char **argv, const size_t *lens,
     return rlink_call_here(l, argc, argv, lens, patience_ms, cb, arg);
 }
 
+int rlink_call_node(struct rlink *l, size_t nth, int argc, const char **argv, const size_t *lens,
+                    int64_t patience_ms, rlink_cb cb, void *arg)
+{
+    if (l->cluster)
+        return rcluster_call_node(l->cluster, nth, argc, argv, lens, patience_ms, cb, arg);
+    return rlink_call_here(l, argc, argv, lens, patience_ms, cb, arg);
+}
+
 int rlink_call_each(struct rlink *l, int argc, const char **argv, const size_t *lens, rlink_cb cb,
                     void *arg)
 {

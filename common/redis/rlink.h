@@ -73,6 +73,11 @@ void rlink_close(struct rlink *l, void (*closed)(void *arg), void *arg);
 int rlink_call(struct rlink *l, int argc, const char **argv, const size_t *lens,
                int64_t patience_ms, rlink_cb cb, void *arg) MUST_CHECK;
 
+// rlink_call_node sends a command without a key, such as SCAN, to the nth of rlink_nodes. On one
+// server it is rlink_call.
+int rlink_call_node(struct rlink *l, size_t nth, int argc, const char **argv, const size_t *lens,
+                    int64_t patience_ms, rlink_cb cb, void *arg) MUST_CHECK;
+
 // rlink_call_each sends a command without a key to every node that is connected, and to each that
 // will be before anything else (SCRIPT LOAD); cb hears the answer of one of them. At most 32
 // different ones of at most 4 words, borrowed for the link's life. On one server it is rlink_call.

@@ -6,9 +6,10 @@ import pytest
 import redis
 
 from adminlib import Admin
+from clilib import json_lines, start
 from clusterlib import Cluster, slot_of
 from fleet import Fleet
-from simlib import Sim, wait_until
+from simlib import SLACK, Sim, wait_until
 from test_redis_rights import worker_rule
 
 
@@ -178,6 +179,41 @@ def test_the_command_line_works_on_queues_of_any_node(fleet, tmp_path):
         assert f"run-{queue}" in fleet.cli("runs", "--queue", queue)
     assert "it is a cluster: 3 nodes" in fleet.cli("check")
     assert worker.drain() == 0
+
+
+def test_an_operator_has_every_handle_on_a_cluster(fleet):
+    worker = fleet.worker(concurrency=8)
+    for queue in fleet.queues:
+        def cli(*words, code=0):
+            return fleet.cli(*words, "--queue", queue, code=code)  # noqa: B023
+        tail = start(fleet, "tail", "--queue", queue, "--count", "5")
+        wait_until(lambda: fleet.r.exists(fleet.key("tail", queue)), 20, "the tail to begin")  # noqa: B023
+        fleet.push(*[{**job, "run": "op"} for job in jobs(f"op-{queue}", 4)], '{"run":"op","prompt":5}', queue=queue)
+        assert len(json_lines(tail.communicate(timeout=60 * SLACK)[0])) == 5
+        assert len([r for r in json_lines(cli("export", "--run", "op")) if r["id"].startswith("op-")]) == 4
+        assert len(json.loads(cli("dead", "list", "--run", "op", "--json"))) == 1
+        assert json.loads(cli("dead", "drop", "--run", "op", "--json"))["dropped"] == 1
+        cli("pause", "--run", "op")
+        fleet.push(*[{**job, "run": "op"} for job in jobs(f"held-{queue}", 3)], queue=queue)
+        wait_until(lambda: fleet.r.zcard(fleet.key("delayed", queue)) == 3, 20, "the run to be held")  # noqa: B023
+        assert json.loads(cli("cancel", "--run", "op", "--json"))["asked"] == 3
+        fleet.wait_results(queue, names(f"held-{queue}", 3))
+        cli("resume", "--run", "op")
+        cli("pause", "a reason")
+        assert json.loads(cli("stats", "--json"))["queues"][queue]["paused"] == "a reason"
+        cli("resume")
+    pool = "anthropic:main:claude-sonnet-5"
+    for words in (["pause", "--pool", pool], ["resume", "--pool", pool], ["limits", "set", pool, "requests=600"],
+                  ["limits", "clear", pool]):
+        fleet.cli(*words)
+    top = json.loads(fleet.cli("top", "--json"))
+    assert set(top["queues"]) == set(fleet.queues) and pool in top["pools"] and len(top["runs"]) >= 3
+    assert worker.drain() == 0
+    wait_until(lambda: not fleet.r.zcard("penstock:workers"), 20, "the worker to sign off")
+    for n in range(20):
+        fleet.r.hset(f"penstock:pool:{{anthropic:main:model-{n}}}", "requests_limit", 5)
+    stats = json.loads(fleet.cli("stats", "--json"))  # by a walk now, through every node
+    assert len(stats["pools"]) == 21 and {r["queue"] for r in stats["runs"].values()} == set(fleet.queues)
 
 
 def patient(admin, path):

@@ -130,19 +130,28 @@ static void take_keys(int err, const struct reply *reply, void *arg)
             names_add(w->to, (struct span){key.at + head, key.len - head - tail});
 }
 
-// walk_keys looks at up to 200,000 keys for those of a form.
-static int walk_keys(struct cli *c, struct walk *w, const char *pattern, const char *type)
+// walk_node looks at up to 200,000 keys of a node for those of a form.
+static int walk_node(struct cli *c, size_t nth, struct walk *w, const char *pattern)
 {
     snprintf(w->cursor, sizeof w->cursor, "0");
     for (int round = 0; round < SCAN_ROUNDS_MAX; round++) {
-        if (sync_words(c->redis, take_keys, w, "SCAN", w->cursor, "MATCH", pattern, "COUNT", "1000",
-                       "TYPE", type, NULL))
+        if (sync_node_words(c->redis, nth, take_keys, w, "SCAN", w->cursor, "MATCH", pattern,
+                            "COUNT", "1000", "TYPE", "hash", NULL))
             return cli_lost(c);
         if (strcmp(w->cursor, "0") == 0)
             return 0;
     }
     w->to->cut = true;
     return 0;
+}
+
+static int walk_keys(struct cli *c, struct walk *w, const char *pattern)
+{
+    size_t nodes = sync_nodes(c->redis);
+    int code = 0;
+    for (size_t i = 0; !code && i < nodes; i++)
+        code = walk_node(c, i, w, pattern);
+    return code;
 }
 
 int find_queues(struct cli *c, struct names *ret)
@@ -168,7 +177,7 @@ int find_pools(struct cli *c, struct names *ret)
     snprintf(before, sizeof before, "%s:pool:{", c->conf.prefix);
     snprintf(pattern, sizeof pattern, "%s*}", before);
     struct walk w = {.to = ret, .before = before, .behind = "}"};
-    return walk_keys(c, &w, pattern, "hash");
+    return walk_keys(c, &w, pattern);
 }
 
 int find_runs(struct cli *c, const char *queue, struct names *ret)
@@ -177,7 +186,7 @@ int find_runs(struct cli *c, const char *queue, struct names *ret)
     key_queue(c->conf.prefix, queue, "run:", before, sizeof before);
     snprintf(pattern, sizeof pattern, "%s*", before);
     struct walk w = {.to = ret, .before = before, .behind = ""};
-    return walk_keys(c, &w, pattern, "hash");
+    return walk_keys(c, &w, pattern);
 }
 
 int find_latest_runs(struct cli *c, const struct names *queues, struct names *ret)

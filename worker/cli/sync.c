@@ -166,19 +166,37 @@ int sync_script(struct sync *s, enum script script, const char *key, const struc
     return run_to_end(s, &w, script_call(s->link, script, key, args, on_answer, &w));
 }
 
-int sync_words(struct sync *s, sync_fn fn, void *arg, ...)
+static int collect(va_list words, const char **argv, size_t *lens)
 {
-    const char *argv[WORDS_MAX];
-    size_t lens[WORDS_MAX];
     int argc = 0;
-    va_list words;
-    va_start(words, arg);
     for (const char *w; argc < WORDS_MAX && (w = va_arg(words, const char *)) != NULL; argc++) {
         argv[argc] = w;
         lens[argc] = strlen(w);
     }
+    return argc;
+}
+
+int sync_words(struct sync *s, sync_fn fn, void *arg, ...)
+{
+    const char *argv[WORDS_MAX];
+    size_t lens[WORDS_MAX];
+    va_list words;
+    va_start(words, arg);
+    int argc = collect(words, argv, lens);
     va_end(words);
     return sync_call(s, argc, argv, lens, 0, fn, arg);
+}
+
+int sync_node_words(struct sync *s, size_t nth, sync_fn fn, void *arg, ...)
+{
+    const char *argv[WORDS_MAX];
+    size_t lens[WORDS_MAX];
+    struct waiting w = {.sync = s, .fn = fn, .arg = arg};
+    va_list words;
+    va_start(words, arg);
+    int argc = collect(words, argv, lens);
+    va_end(words);
+    return run_to_end(s, &w, rlink_call_node(s->link, nth, argc, argv, lens, 0, on_answer, &w));
 }
 
 static void keep_text(int err, const struct reply *reply, void *arg)
@@ -215,6 +233,12 @@ int64_t sync_int(struct sync *s, const char *verb, const char *key, int64_t othe
     int64_t n = otherwise;
     int err = sync_words(s, keep_int, &n, verb, key, NULL);
     return err ? otherwise : n;
+}
+
+size_t sync_nodes(const struct sync *s)
+{
+    size_t nodes = rlink_nodes(s->link);
+    return nodes ? nodes : 1;
 }
 
 struct rlink *sync_link(struct sync *s)

@@ -26,6 +26,9 @@ int sync_script(struct sync *s, enum script script, const char *key, const struc
                 sync_fn fn, void *arg) MUST_CHECK;
 // sync_words is sync_call with NUL-terminated words, ended by NULL.
 int sync_words(struct sync *s, sync_fn fn, void *arg, ...) MUST_CHECK;
+// sync_node_words sends a command without a key to one node: 0 up to (not with) sync_nodes.
+int sync_node_words(struct sync *s, size_t nth, sync_fn fn, void *arg, ...) MUST_CHECK;
+size_t sync_nodes(const struct sync *s); // 1 where there is no cluster
 
 // sync_text copies a string answer into *ret (cleared first). True where there was one.
 bool sync_text(struct sync *s, struct strbuf *ret, const char *verb, const char *key);
