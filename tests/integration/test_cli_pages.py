@@ -1,4 +1,5 @@
 """What is made of the table of verbs: --help, the manual pages, shell completion, the installation."""
+import json
 import os
 import re
 import shutil
@@ -75,6 +76,13 @@ def test_every_verb_is_in_the_docs():
     text = (ROOT / "docs" / "cli.md").read_text()
     for verb in verbs():
         assert re.search(rf"`(penstock )?{verb}\b", text), verb
+
+
+def test_every_verb_prints_json_and_the_table_of_verbs_is_there_as_json():
+    table = json.loads(run(PENSTOCK, "completion", "--json"))
+    assert list(table) == verbs()
+    for verb, told in table.items():
+        assert list(told["options"]) == options(verb) and "json" in told["options"]
 
 
 def complete(*words):

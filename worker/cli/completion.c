@@ -1,5 +1,6 @@
 // penstock completion: what a shell needs to complete verbs, options and their values.
 #include "worker/cli/cli.h"
+#include "worker/cli/out.h"
 #include "worker/cli/pages.h"
 
 #include <ctype.h>
@@ -267,10 +268,34 @@ void pages_fish(void)
     conf_each_flag(CONF_WORKER, fish_flag, worker);
 }
 
+// pages_json prints the same table for programs.
+static void pages_json(void)
+{
+    struct out o = {.json = true};
+    out_begin(&o, NULL);
+    for (const struct cli_verb *v = cli_verbs; v->name; v++) {
+        out_begin(&o, v->name);
+        out_str(&o, "arguments", v->args);
+        out_str(&o, "help", v->help);
+        out_begin(&o, "options");
+        for (const struct cli_option *option = v->options; option->name; option++) {
+            out_begin(&o, option->name);
+            out_str(&o, "value", option->value ? option->value : "");
+            out_str(&o, "help", option->help);
+            out_end(&o);
+        }
+        out_end(&o);
+        out_end(&o);
+    }
+    out_end(&o);
+}
+
 int cmd_completion(struct cli *c)
 {
     const char *shell = c->argc == 1 ? c->argv[0] : "";
-    if (strcmp(shell, "bash") == 0)
+    if (c->json)
+        pages_json();
+    else if (strcmp(shell, "bash") == 0)
         pages_bash();
     else if (strcmp(shell, "zsh") == 0)
         pages_zsh();

@@ -154,6 +154,6 @@ const struct cli_verb cli_verbs[] = {
      "bash | zsh | fish",
      "print what a shell needs to complete these words: eval \"$(penstock completion bash)\"",
      cmd_completion,
-     {{NULL, NULL, NULL}}},
+     {{"json", NULL, "print verbs and options as JSON"}}},
     {0},
 };
