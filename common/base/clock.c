@@ -23,3 +23,8 @@ int64_t clock_wall_ms(void)
 {
     return (int64_t)(now_us(CLOCK_REALTIME) / 1000);
 }
+
+uint64_t clock_cpu_us(void)
+{
+    return now_us(CLOCK_THREAD_CPUTIME_ID);
+}

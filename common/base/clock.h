@@ -7,6 +7,7 @@
 
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_us(void);
+uint64_t clock_cpu_us(void); // that this thread has used
 int64_t clock_wall_ms(void); // since the Unix epoch
 
 #endif

@@ -82,8 +82,8 @@ struct admin {
     int socket;
     bool closing, in_mhd, readonly, held; // held: the pages have had their share of the time
     struct list peers, watchers, asking, deferred;
-    uint64_t turn_us, busy_us; // when this turn began; what all have taken
-    int64_t credit_us;         // what they may take now
+    uint64_t turn_us, turn_cpu_us, busy_us; // when this turn began; the CPU that all have taken
+    int64_t credit_us;                      // what they may take now
     uint64_t opened_ms, second_due_ms, lag_ms[2], lag_turn; // lag: of this and the last half minute
     double questions;                                       // to Redis that viewers may still cause
     uint64_t questions_at_ms, watched_ms;

@@ -291,7 +291,7 @@ static void gauges(const struct admin *a, const struct run_view *v, struct strbu
         (double)MAX(a->lag_ms[0], a->lag_ms[1]) / 1000);
     one(b, "event_loop_idle_seconds_total", "counter", "Time the loop had nothing to do.",
         (double)uv_metrics_idle_time(a->loop) / 1e9);
-    one(b, "admin_busy_seconds_total", "counter", "Time the loop spent on these pages.",
+    one(b, "admin_busy_seconds_total", "counter", "CPU time the loop spent on these pages.",
         (double)a->busy_us / 1e6);
     one(b, "admin_connections", "gauge", "Connections to these pages.", (double)a->peers.count);
 }

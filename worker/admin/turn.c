@@ -21,11 +21,12 @@ void turn_begin(struct admin *a)
     int64_t more = (int64_t)(now_us - a->turn_us) / SHARE;
     a->credit_us = MIN(a->credit_us + more, (int64_t)SAVED_US);
     a->turn_us = now_us;
+    a->turn_cpu_us = clock_cpu_us();
 }
 
 void turn_end(struct admin *a)
 {
-    int64_t took = (int64_t)(clock_mono_us() - a->turn_us);
+    int64_t took = (int64_t)(clock_cpu_us() - a->turn_cpu_us);
     a->credit_us -= took;
     a->busy_us += (uint64_t)took;
 }
