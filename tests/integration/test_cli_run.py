@@ -311,6 +311,8 @@ def test_max_cost_stops_before_it_is_passed(fleet, tmp_path):
     assert "--yes" in clilib.run.err
     run(fleet, *words, "--model", "unheard-of", "--run", "x", "--max-cost", "1", code=USAGE)
     assert "--prices-file" in clilib.run.err
+    run(fleet, "-", "--text", "-o", tmp_path / "2", "--model", "unheard-of", "--max-cost", "1", code=USAGE, stdin="x\n")
+    assert "--prices-file" in clilib.run.err
     run(fleet, *words, "--max-cost", "50")
     assert len(lines(out)) == 400 and fleet.sim.stats()["requests"] == 400
 

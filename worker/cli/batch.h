@@ -88,7 +88,7 @@ struct batch {
     uint64_t ok, failed, faulty;
 
     // money, in billionths of a dollar
-    int64_t max_cost, spent, reserved, since_poll;
+    int64_t max_cost, ask_above, spent, reserved, since_poll;
     bool over_budget;
 
     // batch_watch.c
@@ -110,11 +110,13 @@ struct batch {
     int code;      // not 0: it cannot go on
 };
 
-int plan_make(struct batch *b) MUST_CHECK; // 0, or an exit code
+// plan_survey makes the plan, where the input can be read twice, says what is wrong or what it may
+// cost, asks, and stands before the input's first record again. 0, or an exit code.
+int plan_survey(struct batch *b) MUST_CHECK;
+int plan_no_price(struct batch *b); // says that --max-cost needs prices; an exit code
 // plan_seconds: how long so many of the plan's jobs take at their pools' present limits; -1 = not
 // known.
 double plan_seconds(const struct batch *b, uint64_t jobs, enum quota_kind *ret_kind);
-int plan_begin(struct batch *b) MUST_CHECK; // from the input's first record on
 
 bool feed_more(struct batch *b);                   // true: there is more to do at once
 void feed_again(struct batch *b, struct entry *e); // pushes a line once more
@@ -128,7 +130,6 @@ void on_nap(uv_timer_t *t);
 
 void on_tick(uv_timer_t *t);
 void watch_last(struct batch *b); // asks once more, for the last word
-
 void limits_job(struct batch *b, const struct composed *c); // counts a job to its pools
 // limits_trouble names what keeps a model from all of its calls; NULL = nothing but its quota.
 const char *limits_trouble(const struct batch *b);

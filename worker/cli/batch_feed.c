@@ -117,6 +117,10 @@ static bool may_spend(struct batch *b)
 {
     if (b->max_cost < 0)
         return true;
+    if (b->composed.nano_usd < 0) { // of an input that is read only once
+        b->code = plan_no_price(b);
+        return false;
+    }
     int64_t known = b->spent + b->since_poll;
     if (known + b->reserved + b->composed.nano_usd <= b->max_cost)
         return true;

@@ -1,6 +1,7 @@
 // batch_plan: the first pass over the input. Nothing is pushed before all of it makes sense.
 #include "common/base/err.h"
 #include "worker/cli/batch.h"
+#include "worker/cli/plain.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -66,7 +67,7 @@ static int look_at(struct batch *b, struct span record)
     return 0;
 }
 
-int plan_begin(struct batch *b)
+static int plan_begin(struct batch *b)
 {
     char why[COMPOSE_WHY_MAX];
     struct span row;
@@ -86,7 +87,7 @@ int plan_begin(struct batch *b)
     return 0;
 }
 
-int plan_make(struct batch *b)
+static int plan_make(struct batch *b)
 {
     struct span record;
     int n, code = plan_begin(b);
@@ -104,4 +105,112 @@ int plan_make(struct batch *b)
     b->plan.known = true;
     strbuf_clear(&b->job);
     return 0;
+}
+
+// --- what it says, and what it asks -----------------------------------------------------------
+
+// time_plan asks the ledgers how long the plan takes, where a Redis is there. -1 = not known.
+static double time_plan(struct batch *b, enum quota_kind *ret_kind)
+{
+    struct cli *c = b->cli;
+    char why[SYNC_WHY_MAX];
+    *ret_kind = QUOTA_KINDS;
+    if (cli_option(c, "simulate"))
+        return -1;
+    if (sync_open(&c->conf, &c->redis, why, sizeof why)) {
+        if (c->redis_named)
+            fprintf(stderr, "penstock run: %s\n", why);
+        return -1;
+    }
+    return limits_read(b) ? -1 : plan_seconds(b, b->plan.lines - b->plan.done, ret_kind);
+}
+
+static void print_time(struct batch *b)
+{
+    enum quota_kind kind;
+    char word[PLAIN_WORD];
+    double seconds = time_plan(b, &kind);
+    plain_seconds(seconds, word);
+    if (b->cli->json && seconds >= 0)
+        printf(",\"seconds_least\":%.3f,\"bound_by\":\"%s\"}\n", seconds, quota_names[kind]);
+    else if (b->cli->json)
+        puts(",\"seconds_least\":null,\"bound_by\":null}");
+    else if (seconds >= 0)
+        printf("at the present limits it takes %s or more (%s bind)\n", word,
+               kind == QUOTA_REQUESTS ? "requests"
+               : kind == QUOTA_INPUT  ? "input tokens"
+                                      : "output tokens");
+    else
+        printf("how long it takes is not known before the first answers tell the limits\n");
+}
+
+static void print_plan(struct batch *b)
+{
+    struct plan *p = &b->plan;
+    uint64_t left = p->lines - p->done;
+    if (b->cli->json)
+        printf("{\"run\":\"%s\",\"jobs\":%llu,\"done\":%llu,\"left\":%llu,\"faulty\":%llu,"
+               "\"same_id\":%llu,\"input_tokens_about\":%lld,\"output_tokens_most\":%lld,"
+               "\"cost_usd_most\":%.6g,\"unpriced\":%llu",
+               b->run, (unsigned long long)p->lines, (unsigned long long)p->done,
+               (unsigned long long)left, (unsigned long long)p->faulty,
+               (unsigned long long)p->twins, (long long)p->tokens_in, (long long)p->tokens_out,
+               (double)p->nano_usd / 1e9, (unsigned long long)p->unpriced);
+    else
+        printf("run %s: %llu jobs, %llu done, %llu left; %llu faulty lines, %llu with the id of "
+               "another\nabout %lld input tokens, at most %lld output tokens, at most $%.2f%s\n",
+               b->run, (unsigned long long)p->lines, (unsigned long long)p->done,
+               (unsigned long long)left, (unsigned long long)p->faulty,
+               (unsigned long long)p->twins, (long long)p->tokens_in, (long long)p->tokens_out,
+               (double)p->nano_usd / 1e9, p->unpriced ? " (some models have no known price)" : "");
+    print_time(b);
+}
+
+// ask_cost has a person agree to what may be dear.
+static int ask_cost(struct batch *b)
+{
+    char answer[16];
+    if (cli_option(b->cli, "yes") || cli_option(b->cli, "simulate") ||
+        b->plan.nano_usd <= b->ask_above || b->max_cost >= 0) // a limit has been thought about
+        return 0;
+    double usd = (double)b->plan.nano_usd / 1e9;
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return cli_fail(b->cli, EXIT_USAGE,
+                        "this may cost up to $%.2f: say --yes, or set a limit with --max-cost",
+                        usd);
+    fprintf(stderr, "This may cost up to $%.2f. Go on? [y/N] ", usd);
+    if (!fgets(answer, sizeof answer, stdin) || (answer[0] != 'y' && answer[0] != 'Y'))
+        return cli_fail(b->cli, EXIT_USAGE, "nothing was pushed");
+    return 0;
+}
+
+int plan_no_price(struct batch *b)
+{
+    return cli_fail(b->cli, EXIT_USAGE,
+                    "--max-cost: some jobs name a model whose price is not known; give it one in a "
+                    "file (--prices-file), or leave --max-cost out");
+}
+
+int plan_survey(struct batch *b)
+{
+    if (!b->seekable)
+        return cli_option(b->cli, "dry-run")
+                   ? cli_fail(b->cli, EXIT_USAGE, "--dry-run needs a file, which can be read twice")
+                   : plan_begin(b);
+    int code = plan_make(b);
+    if (code)
+        return code;
+    if (cli_option(b->cli, "dry-run")) {
+        print_plan(b);
+        return b->plan.faulty ? EXIT_SOME_FAILED : EXIT_ALL_WELL;
+    }
+    if (b->plan.faulty && !b->skip_bad)
+        return cli_fail(b->cli, EXIT_USAGE,
+                        "%llu faulty line%s; nothing was pushed. Mend what is wrong, or leave such "
+                        "lines out with --skip-bad",
+                        (unsigned long long)b->plan.faulty, b->plan.faulty == 1 ? "" : "s");
+    if (b->max_cost >= 0 && b->plan.unpriced)
+        return plan_no_price(b);
+    code = ask_cost(b);
+    return code ? code : plan_begin(b);
 }

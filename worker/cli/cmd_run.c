@@ -5,7 +5,6 @@
 #include "common/job/model.h"
 #include "common/job/prices.h"
 #include "worker/cli/batch.h"
-#include "worker/cli/plain.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +16,7 @@
 #include <unistd.h>
 
 enum { TICK_MS = 500, RUN_LINE_MAX = 512 << 20 };
-static const double ASK_ABOVE_USD = 20; // without --ask-above
+static const int64_t ASK_ABOVE_USD = 20 * INT64_C(1000000000); // without --ask-above
 
 void batch_fail(struct batch *b, int code, const char *fmt, ...)
 {
@@ -96,10 +95,14 @@ static int read_numbers(struct batch *b)
 {
     struct cli *c = b->cli;
     const char *cost = cli_option(c, "max-cost"), *ahead = cli_option(c, "ahead");
+    const char *ask = cli_option(c, "ask-above");
     const char *tokens = b->compose.max_tokens, *heat = b->compose.temperature;
     b->max_cost = -1;
+    b->ask_above = ASK_ABOVE_USD;
     if (cost && !read_usd(cost, &b->max_cost))
         return usage(b, "--max-cost takes dollars, as in 12.50");
+    if (ask && !read_usd(ask, &b->ask_above))
+        return usage(b, "--ask-above takes dollars, as in 20");
     if (tokens && (!is_json_number(tokens) || strtol(tokens, NULL, 10) < 1 || strchr(tokens, '.')))
         return usage(b, "--max-output takes a whole number of tokens");
     if (heat && !is_json_number(heat))
@@ -157,114 +160,6 @@ static int open_input(struct batch *b)
     return 0;
 }
 
-// time_plan asks the ledgers how long the plan takes, where a Redis is there. -1 = not known.
-static double time_plan(struct batch *b, enum quota_kind *ret_kind)
-{
-    struct cli *c = b->cli;
-    char why[SYNC_WHY_MAX];
-    *ret_kind = QUOTA_KINDS;
-    if (cli_option(c, "simulate"))
-        return -1;
-    if (sync_open(&c->conf, &c->redis, why, sizeof why)) {
-        if (c->redis_named)
-            fprintf(stderr, "penstock run: %s\n", why);
-        return -1;
-    }
-    return limits_read(b) ? -1 : plan_seconds(b, b->plan.lines - b->plan.done, ret_kind);
-}
-
-static void print_time(struct batch *b)
-{
-    enum quota_kind kind;
-    char word[PLAIN_WORD];
-    double seconds = time_plan(b, &kind);
-    plain_seconds(seconds, word);
-    if (b->cli->json && seconds >= 0)
-        printf(",\"seconds_least\":%.3f,\"bound_by\":\"%s\"}\n", seconds, quota_names[kind]);
-    else if (b->cli->json)
-        puts(",\"seconds_least\":null,\"bound_by\":null}");
-    else if (seconds >= 0)
-        printf("at the present limits it takes %s or more (%s bind)\n", word,
-               kind == QUOTA_REQUESTS ? "requests"
-               : kind == QUOTA_INPUT  ? "input tokens"
-                                      : "output tokens");
-    else
-        printf("how long it takes is not known before the first answers tell the limits\n");
-}
-
-static void print_plan(struct batch *b)
-{
-    struct plan *p = &b->plan;
-    uint64_t left = p->lines - p->done;
-    if (b->cli->json)
-        printf("{\"run\":\"%s\",\"jobs\":%llu,\"done\":%llu,\"left\":%llu,\"faulty\":%llu,"
-               "\"same_id\":%llu,\"input_tokens_about\":%lld,\"output_tokens_most\":%lld,"
-               "\"cost_usd_most\":%.6g,\"unpriced\":%llu",
-               b->run, (unsigned long long)p->lines, (unsigned long long)p->done,
-               (unsigned long long)left, (unsigned long long)p->faulty,
-               (unsigned long long)p->twins, (long long)p->tokens_in, (long long)p->tokens_out,
-               (double)p->nano_usd / 1e9, (unsigned long long)p->unpriced);
-    else
-        printf("run %s: %llu jobs, %llu done, %llu left; %llu faulty lines, %llu with the id of "
-               "another\nabout %lld input tokens, at most %lld output tokens, at most $%.2f%s\n",
-               b->run, (unsigned long long)p->lines, (unsigned long long)p->done,
-               (unsigned long long)left, (unsigned long long)p->faulty,
-               (unsigned long long)p->twins, (long long)p->tokens_in, (long long)p->tokens_out,
-               (double)p->nano_usd / 1e9, p->unpriced ? " (some models have no known price)" : "");
-    print_time(b);
-}
-
-// ask_cost has a person agree to what may be dear.
-static int ask_cost(struct batch *b)
-{
-    const char *text = cli_option(b->cli, "ask-above");
-    int64_t limit = (int64_t)(ASK_ABOVE_USD * 1e9);
-    char answer[16];
-    if (text && !read_usd(text, &limit))
-        return usage(b, "--ask-above takes dollars, as in 20");
-    if (b->max_cost >= 0)
-        limit = MAX(limit, b->max_cost); // who names a limit has thought about it
-    if (cli_option(b->cli, "yes") || cli_option(b->cli, "simulate") || b->plan.nano_usd <= limit ||
-        b->max_cost >= 0)
-        return 0;
-    double usd = (double)b->plan.nano_usd / 1e9;
-    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-        return cli_fail(b->cli, EXIT_USAGE,
-                        "this may cost up to $%.2f: say --yes, or set a limit with --max-cost",
-                        usd);
-    fprintf(stderr, "This may cost up to $%.2f. Go on? [y/N] ", usd);
-    if (!fgets(answer, sizeof answer, stdin) || (answer[0] != 'y' && answer[0] != 'Y'))
-        return usage(b, "nothing was pushed");
-    return 0;
-}
-
-// survey makes the plan, where the input can be read twice.
-static int survey(struct batch *b)
-{
-    if (!b->seekable)
-        return cli_option(b->cli, "dry-run")
-                   ? usage(b, "--dry-run needs a file, which can be read twice")
-                   : plan_begin(b);
-    int code = plan_make(b);
-    if (code)
-        return code;
-    if (cli_option(b->cli, "dry-run")) {
-        print_plan(b);
-        return b->plan.faulty ? EXIT_SOME_FAILED : EXIT_ALL_WELL;
-    }
-    if (b->plan.faulty && !b->skip_bad)
-        return cli_fail(b->cli, EXIT_USAGE,
-                        "%llu faulty line%s; nothing was pushed. Mend what is wrong, or leave such "
-                        "lines out with --skip-bad",
-                        (unsigned long long)b->plan.faulty, b->plan.faulty == 1 ? "" : "s");
-    if (b->max_cost >= 0 && b->plan.unpriced)
-        return usage(b,
-                     "--max-cost: some jobs name a model whose price is not known; give it one in "
-                     "a file (--prices-file), or leave --max-cost out");
-    code = ask_cost(b);
-    return code ? code : plan_begin(b);
-}
-
 static int open_output(struct batch *b)
 {
     char why[OUTPUT_WHY_MAX] = "";
@@ -301,7 +196,7 @@ static int prepare(struct batch *b)
     if (!code && !dry)
         code = cli_now(b->cli, &b->began_ms);
     if (!code)
-        code = survey(b);
+        code = plan_survey(b);
     if (code || dry)
         return code;
     b->redis = b->cli->redis;
