@@ -129,7 +129,7 @@ void collect_lost(struct batch *b, struct entry *e); // a result of our own: it 
 void on_nap(uv_timer_t *t);
 
 void on_tick(uv_timer_t *t);
-void watch_last(struct batch *b); // asks once more, for the last word
+void watch_last(struct batch *b);                           // asks once more, for the last word
 void limits_job(struct batch *b, const struct composed *c); // counts a job to its pools
 // limits_trouble names what keeps a model from all of its calls; NULL = nothing but its quota.
 const char *limits_trouble(const struct batch *b);
