@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAMES_EVERY_TICKS = 10, OLD_TROUBLE_MS = 3000 };
+enum { NAMES_EVERY_TICKS = 10, OLD_TROUBLE_MS = 3000, BROKEN_LOOKS = 6 };
 
 struct asked {
     struct batch *of;
@@ -110,13 +110,29 @@ const char *limits_trouble(const struct batch *b)
     return NULL;
 }
 
+// tell_broken says it once in a run, and not of what is over soon.
+static void tell_broken(struct batch *b, struct forecast_pool *p, bool broken)
+{
+    if (p->broken < 0)
+        return;
+    p->broken = broken ? p->broken + 1 : 0;
+    if (p->broken < BROKEN_LOOKS)
+        return;
+    p->broken = -1;
+    show_note(b,
+              "calls of %s break: the API does not answer, or fails; they are tried again. "
+              "penstock check looks why",
+              p->name);
+}
+
 // tell_trouble says once what keeps a pool shut: else a run would stand still without a word. What
 // was so before we began is given a moment to be over.
 static void tell_trouble(struct batch *b, struct forecast_pool *p)
 {
     const char *word = trouble(b, &p->quota);
-    bool fresh = p->quota.since >= b->began_ms;
-    if (!fresh && b->forecast.read_at_ms - b->began_ms < OLD_TROUBLE_MS)
+    bool broken = strcmp(word, "breaker") == 0, fresh = p->quota.since >= b->began_ms;
+    tell_broken(b, p, broken);
+    if (broken || (!fresh && b->forecast.read_at_ms - b->began_ms < OLD_TROUBLE_MS))
         return;
     bool told = strcmp(p->told, word) == 0;
     snprintf(p->told, sizeof p->told, "%s", word);
@@ -126,11 +142,6 @@ static void tell_trouble(struct batch *b, struct forecast_pool *p)
                    "the API refuses the key (%s); set the right ANTHROPIC_API_KEY and run the same "
                    "command again",
                    p->quota.why);
-    else if (!told && strcmp(word, "breaker") == 0)
-        show_note(b,
-                  "calls of %s break: the API does not answer, or fails; they are tried again. "
-                  "penstock check looks why",
-                  p->name);
     else if (!told && word[0])
         show_note(b, "no call is started of %s: %s%s%s%s; %s", p->name, word,
                   p->quota.why[0] ? " (" : "", p->quota.why, p->quota.why[0] ? ")" : "",

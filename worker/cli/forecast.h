@@ -19,7 +19,8 @@ struct forecast_pool {
     char name[FORECAST_NAME_MAX]; // provider:account:class
     size_t model;
     struct quota quota;
-    char told[24]; // the trouble that has been told of: a cause, "breaker", or none
+    char told[24]; // the trouble that has been told of: a cause, or none
+    int broken;    // looks in a row at which its calls broke; -1 = that has been told of
 };
 
 struct forecast {
