@@ -153,6 +153,21 @@ def disk(stage, dice, later):
     return NOBODY
 
 
+@fault
+def clock(stage, dice, later):
+    """Redis' clock is set, by up to two leases forward or back, and stays so"""
+    if stage.redis_away:
+        return None
+    seconds = dice.choice((-1, 1)) * dice.uniform(0.2, 2) * lease_s(stage)
+    note = stage.expose("clock")  # forward, what is held just then runs out at once
+    stage.redis.step_clock(seconds)
+    try:  # and what was taken between that look and the step
+        stage.add(note, sorted(set(stage.held()) - set(note["ids"])))
+    except redis.RedisError:
+        pass
+    return note
+
+
 def tell_redis(stage, *words):
     if stage.redis_away:
         return None

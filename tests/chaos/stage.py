@@ -7,8 +7,12 @@ worker held at that moment, by Redis' word. What is called twice without such a 
 import collections
 import json
 import os
+import pathlib
 import resource
+import shutil
 import signal
+import struct
+import subprocess
 import time
 
 import redis
@@ -27,12 +31,30 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[1] .. 'active', 0, -1)) do
 end
 return held
 """
+CAN_SET_CLOCKS = shutil.which("cc") is not None
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
 class ChaosRedis(Redis):
-    """A redis-server that a limit on the size of its files does not kill outright."""
-    popen = {"restore_signals": False}  # Python ignores SIGXFSZ, and so does what it starts
+    """A redis-server that a limit on the size of its files does not kill outright, and whose clock can
+    be set (clock.c)."""
+
+    def __init__(self, folder, *args, settable=False):
+        self.clock, self.ahead = f"{folder}/clock", 0.0
+        env = dict(os.environ)
+        if settable:
+            source, library = pathlib.Path(__file__).with_name("clock.c"), f"{folder}/clock.so"
+            subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+            env.update(LD_PRELOAD=library, CLOCK_FILE=self.clock)
+            self.step_clock(0)
+        # Python ignores SIGXFSZ, and so does what it starts.
+        self.popen = {"restore_signals": False, "env": env}
+        super().__init__(*args)
+
+    def step_clock(self, seconds):
+        self.ahead += seconds
+        with open(self.clock, "r+b" if os.path.exists(self.clock) else "wb") as out:
+            out.write(struct.pack("q", int(self.ahead * 1e6)))
 
     def full_disk(self):
         """No file of it grows any more: a write of the AOF fails, as on a full disk."""
@@ -64,7 +86,7 @@ class Stage:
         self.started = 0
         self.sim = Sim(latency=opt.latency, log_size=1_000_000, quiet=True)
         try:
-            self.redis = ChaosRedis(*DURABLE)
+            self.redis = ChaosRedis(folder, *DURABLE, settable="clock" in opt.names)
         except BaseException:
             self.sim.stop()
             raise
@@ -125,23 +147,30 @@ class Stage:
     def expose_arrivals(self, note, since):
         """Notes the jobs whose calls have arrived at the API since then, too."""
         fresh = {seen["prompt_head"] for seen in self.sim.log(since)} - set(note["ids"])
-        for one in fresh:
-            self.exposed[one].append(note["fault"])
-        note["ids"] += fresh
+        self.add(note, list(fresh))
+
+    def held(self, worker=""):
+        """The ids that the worker (or anyone) holds by Redis' word."""
+        ids = []
+        for one in self.redis.client.eval(HELD, 1, f"penstock:{{{self.opt.queue}}}:", worker):
+            try:
+                ids.append(json.loads(one)["id"] if one.startswith("{") else one)
+            except (ValueError, KeyError):
+                pass  # a malformed payload: it is never called
+        return ids
 
     def look(self, note):
         try:
-            held = self.redis.client.eval(HELD, 1, f"penstock:{{{self.opt.queue}}}:", note["worker"])
+            ids = self.held(note["worker"])
         except redis.RedisError:
             return False
-        for one in held:
-            try:
-                note["ids"].append(json.loads(one)["id"] if one.startswith("{") else one)
-            except (ValueError, KeyError):
-                pass  # a malformed payload: it is never called
-        for one in note["ids"]:
-            self.exposed[one].append(note["fault"])
+        self.add(note, ids)
         return True
+
+    def add(self, note, ids):
+        for one in ids:
+            self.exposed[one].append(note["fault"])
+        note["ids"] += ids
 
     def withdraw(self, note):
         """It did not last: the leases were renewed in time, and nothing may be called twice."""

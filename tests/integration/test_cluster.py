@@ -1,6 +1,7 @@
 """The worker and the command line on a real Redis Cluster: found by asking, followed when slots move."""
 import json
 import logging
+import re
 
 import pytest
 import redis
@@ -136,6 +137,38 @@ def test_a_queue_moves_to_another_node_while_it_is_busy(fleet):
     assert_called_once(fleet)
     assert not worker.events("redis_down"), "a slot that moves is no outage"
     assert not worker.events("script_refused")
+    assert worker.drain() == 0
+    cluster.move_slot(slot, source)
+
+
+def refused(cluster, error):
+    """How often the nodes have answered with this error."""
+    stats = [str(node.client.info("errorstats").get(f"errorstat_{error}", 0)) for node in cluster.alive()]
+    return sum(int(re.search(r"\d+", one)[0]) for one in stats)
+
+
+def test_while_a_slot_stays_half_moved_its_queue_rests_and_then_goes_on_with_no_call_repeated(fleet):
+    """TRYAGAIN for longer than a worker is silent about, ASK for what is pushed meanwhile."""
+    queue, cluster = fleet.queues[0], fleet.redis
+    slot, source, target = a_way_elsewhere(fleet, queue)
+    torn, sent = refused(cluster, "TRYAGAIN"), refused(cluster, "ASK")
+    worker = fleet.worker(concurrency=8)
+    fleet.push(*jobs("torn", 200), queue=queue)
+    wait_until(lambda: fleet.done(queue, names("torn", 200)) >= 10, 30, "some results")
+    cluster.begin_move(slot, source, target)
+    cluster.move_keys(slot, source, target, 5)
+    told = worker.wait_event("script_refused", 40)
+    assert "TRYAGAIN" in told["why"] and told["queue"] == queue
+    fleet.push(*jobs("torn-late", 5), queue=queue)
+    while cluster.move_keys(slot, source, target, 20):
+        pass
+    cluster.end_move(slot, target)
+    fleet.wait_results(queue, names("torn", 200) + names("torn-late", 5))
+    assert_called_once(fleet)
+    assert refused(cluster, "TRYAGAIN") > torn and refused(cluster, "ASK") > sent
+    scripts = [line["script"] for line in worker.events("script_refused")]
+    assert len(scripts) == len(set(scripts)), "one line a script, however long"
+    assert not worker.events("redis_down")
     assert worker.drain() == 0
     cluster.move_slot(slot, source)
 
