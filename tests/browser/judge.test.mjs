@@ -90,7 +90,11 @@ test('every cause of the contract has words', () => {
 });
 
 test('Redis away, a drain and paused queues stop the work', () => {
-  assert.match(judge.headline(overview({worker: {redis_up: false}})).text, /Redis does not answer/);
+  for (const worker of [{redis_up: false}, {redis_up: true, ready: false}]) { // the other is there and says nothing
+    assert.match(judge.headline(overview({worker})).text, /Redis does not answer/);
+    assert.equal(judge.heldUp(overview({worker})).value, 'Redis');
+    assert.equal(judge.needs(overview({worker}))[0].text, 'Redis does not answer');
+  }
   assert.match(judge.headline(overview({worker: {mode: 'draining'}})).text, /draining/);
   const o = overview({totals: {waiting: 3, queues_paused: 1, eta_ms: null}, queues: [{paused: true}]});
   assert.match(judge.headline(o).text, /its queue is paused/);

@@ -152,6 +152,17 @@ test('text from jobs, the API and Redis is shown as text', async () => {
   });
 });
 
+test('a Redis that says nothing is told, and so is its return', async () => {
+  await with_({}, {}, async (fleet, page) => {
+    await reads(page, '#headline', /^Idle/);
+    fleet.redis.kill('SIGSTOP');
+    await reads(page, '#headline', /^Stopped: Redis does not answer/);
+    await reads(page, '.answer:nth-child(5)', /Redis does not answer/);
+    fleet.redis.kill('SIGCONT');
+    await reads(page, '#headline', /^Idle/);
+  });
+});
+
 test('a worker that hangs is told from one that lives', async () => {
   await with_({}, {}, async (fleet, page, worker) => {
     await reads(page, '#live', /live/);

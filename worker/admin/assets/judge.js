@@ -58,9 +58,14 @@ function dueNext(o) {
   return all.length ? Math.max(0, Math.min(...all) - o.now) : null;
 }
 
+// redisAway: there is no connection, or nothing has come over it for some seconds.
+function redisAway(w) {
+  return !w.redis_up || (w.mode === 'working' && w.ready === false);
+}
+
 function stopped(o) {
   const w = o.worker;
-  if (!w.redis_up) return 'Redis does not answer';
+  if (redisAway(w)) return 'Redis does not answer';
   if (w.mode !== 'working') return 'this worker is draining';
   const shut = o.pools.filter(needsPerson);
   if (shut.length && shut.length === o.pools.length) return CAUSES[shut[0].cause] || shut[0].cause;
@@ -132,7 +137,7 @@ function heldByQuota(o) {
 
 export function heldUp(o) {
   const t = o.totals, why = stopped(o);
-  if (!o.worker.redis_up) return {state: 'bad', value: 'Redis', note: 'It does not answer'};
+  if (redisAway(o.worker)) return {state: 'bad', value: 'Redis', note: 'It does not answer'};
   const shut = shutPools(o).sort((a, b) => needsPerson(b) - needsPerson(a));
   if (shut.length && (backlog(o) || needsPerson(shut[0]))) return heldByGate(shut[0], o);
   if (!backlog(o)) return {state: 'idle', value: 'Nothing', note: 'There is no work'};
@@ -153,7 +158,7 @@ export function heldUp(o) {
 // needs: what a person should see to, the worst first: {state, text, to: the part of the page}.
 export function needs(o) {
   const all = [], t = o.totals, w = o.worker;
-  if (!w.redis_up) all.push({state: 'bad', text: 'Redis does not answer', to: 'now'});
+  if (redisAway(w)) all.push({state: 'bad', text: 'Redis does not answer', to: 'now'});
   for (const p of o.pools.filter(needsPerson))
     all.push({state: 'bad', text: `${p.name}: ${CAUSES[p.cause] || p.cause}`, to: 'quota'});
   const refused = o.queues.filter(q => q.refused);
