@@ -11,6 +11,7 @@ from fleet import KEY
 from simlib import SLACK, build_dir
 
 PENSTOCK = str(build_dir() / "penstock")
+started = []
 ALL_WELL, SOME_FAILED, USAGE, NO_REDIS, TIMEOUT, STOPPED = 0, 1, 2, 3, 4, 5
 
 
@@ -29,9 +30,20 @@ def run_json(fleet, *words, **more):
 
 
 def start(fleet, *words, env=None, stdin=None):
-    """Starts it; communicate() gives what it prints."""
-    return subprocess.Popen([PENSTOCK, *map(str, words)], env=env or fleet.env(), text=True,
-                            stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    """Starts it; communicate() gives what it prints. What still runs at a test's end is killed."""
+    started.append(subprocess.Popen([PENSTOCK, *map(str, words)], env=env or fleet.env(), text=True,
+                                    stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE))
+    return started[-1]
+
+
+def end_all():
+    """conftest.py calls it after each test."""
+    while started:
+        process = started.pop()
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def json_lines(text):
