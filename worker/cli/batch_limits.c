@@ -161,6 +161,9 @@ static void on_answer(int err, const struct reply *reply, void *arg)
 {
     struct asked a = *(struct asked *)arg;
     free(arg);
+    if (err && a.what != ASKED_POOL)
+        a.of->served =
+            true;          // nothing is known of workers: this user may not look, or the link broke
     if (err || a.of->code) // or it has come to its end
         return;
     if (a.what == ASKED_POOL) {
