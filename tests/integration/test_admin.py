@@ -387,18 +387,25 @@ def test_a_trace_comes_back_in_the_result_and_stands_in_the_log(fleet):
 # Hostile clients
 
 def test_stalled_clients_hold_up_no_job_and_no_one_else(fleet, admin):
+    whole = b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    kinds = [b"GET /metrics HTTP/1.1\r\nX: ", b"", b"GET /metrics" + whole * 50, b"GET /events" + whole,
+             b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 10000,
+             b"POST /api/cancel HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n{"]
     stalled = [admin.connect() for _ in range(200)]
     try:
         for n, sock in enumerate(stalled):
             try:
-                sock.sendall(b"GET /metrics HTTP/1.1\r\nX: " if n % 2 else
-                             b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                sock.sendall(kinds[n % len(kinds)])  # and never reads
             except OSError:
                 pass  # closed already, to make room
-        push_all(fleet, ids(50))
-        fleet.results(ids(50), 10)
+        busy, began = admin.metric("penstock_admin_busy_seconds_total"), time.monotonic()
+        push_all(fleet, ids(200))
+        fleet.results(ids(200), 15)
+        time.sleep(max(0, began + 2 - time.monotonic()))
         assert admin.status("/healthz") == 200
         assert admin.metric("penstock_admin_connections") <= 66
+        busy = admin.metric("penstock_admin_busy_seconds_total") - busy
+        assert busy < 0.2 * (time.monotonic() - began), "they take a tenth of the loop at the most"
     finally:
         for sock in stalled:
             sock.close()

@@ -252,11 +252,13 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
         server_refuse(q, 503, "the worker is ending");
     if (q->done)
         return send_answer(q);
+    bool probe = strcmp(url, "/healthz") == 0 || strcmp(url, "/readyz") == 0;
+    if (!probe && !turn_is_its(q))
+        return turn_defer(q);
     struct peer *p = peer_of(c);
     if (p)
         p->busy = true;
-    bool probe = strcmp(url, "/healthz") == 0 || strcmp(url, "/readyz") == 0;
-    return probe || turn_is_its(q) ? route(q, url, method) : turn_defer(q);
+    return route(q, url, method);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *c, void **state,
