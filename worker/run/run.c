@@ -61,8 +61,10 @@ uint64_t run_gather_ms(const struct wqueue *q)
 {
     if (!q->hot || q->waiting_jobs == 0)
         return GATHER_MS;
-    return run_room(q->run) > (size_t)q->run->conf->concurrency / 4 ? GATHER_PACED_MS
-                                                                    : GATHER_FULL_MS;
+    const struct run *r = q->run;
+    bool paced =
+        r->by_state[ATTEMPT_WAITING].count > 0 || run_room(r) > (size_t)r->conf->concurrency / 4;
+    return paced ? GATHER_PACED_MS : GATHER_FULL_MS;
 }
 
 void queue_heat(struct wqueue *q)
