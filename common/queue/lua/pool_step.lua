@@ -98,7 +98,8 @@ end
 -- holding back a part of the rate would cost it for ever.
 local function keep_back(d)
   local m = max(num('margin', MARGIN) * rate(d), 2 * num(d .. '_cost', d == 'requests' and 1 or 0))
-  if d ~= 'requests' and num(d .. '_limit') >= 20000 then m = m + 500 end -- headers round to thousands
+  local averaged = d == 'requests' or (d == 'output' and not reserve)
+  if not averaged and num(d .. '_limit') >= 20000 then m = m + 500 end -- headers round to thousands
   return min(m, 0.5 * num(d .. '_capacity'))
 end
 
