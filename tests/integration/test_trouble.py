@@ -75,6 +75,19 @@ def test_a_worker_that_starts_goes_on_for_one_that_died_in_a_try(fleet):
     fleet.result("a", timeout_s=8)
 
 
+def test_an_idle_worker_leaves_a_job_in_its_list_while_the_pool_is_shut():
+    with Fleet(rpm=6000, latency="constant:5") as fleet:
+        fleet.worker(concurrency=4)
+        fleet.push({"id": "a", "prompt": "x"})
+        fleet.result("a")
+        wait_until(lambda: fleet.pool().get("requests_limit"), 5, "the limits")
+        fleet.r.hset(POOL, mapping={"open_at": ms(fleet) + 3_000, "cause": "quota"})
+        fleet.push({"id": "b", "prompt": "x"})
+        wait_until(lambda: fleet.sim.stats()["requests"] == 2, 10, "the gate to open")
+        assert fleet.result("b")["throttles"] == 0
+        assert not fleet.r.hget(fleet.key("stats"), "parked"), "it waited in jobs, where LLEN counts it"
+
+
 def test_a_parked_job_is_due_when_its_pool_opens(fleet):
     fleet.worker(env=key_file(fleet, "sk-ant-of-yesterday"), concurrency=4)
     fleet.push({"id": "a", "prompt": "x"})
