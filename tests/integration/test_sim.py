@@ -606,7 +606,7 @@ def test_a_client_that_leaves_is_counted_and_frees_its_place(sim):
     assert stats["in_flight"]["now"] == 0 and stats["accepted"] == 1
 
 
-@flags(latency=300)
+@flags(latency=2500)
 def test_many_connections_wait_together(sim):
     threads = [threading.Thread(target=ask, args=(sim, body(f"m{i}"))) for i in range(50)]
     for t in threads:
