@@ -34,7 +34,8 @@ static size_t starts_allowed(struct wqueue *q, size_t room, uint64_t now_ms, str
         for (size_t k = 0; k < c->count; k++) {
             struct pool *p = c->pools[k];
             crowded |= shut && gate_is_crowded(p, now_ms);
-            permit_return_all(&p->permits, true, now_ms); // what is too old says nothing of the gate
+            permit_return_all(&p->permits, true,
+                              now_ms); // what is too old says nothing of the gate
             bool open = !gate_is_shut(p, now_ms) || gate_may_try(p);
             size_t left = open ? permit_free(&p->permits, now_ms) : 0;
             if (left > most && permit_claim_at(&p->permits, now_ms) <= now_ms) {
