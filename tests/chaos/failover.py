@@ -73,6 +73,13 @@ class Topology:
                 and int(info.get("master_port", 0)) == master.port
         return next((n for n in self.nodes if n is not master and state(n)), None)
 
+    def follows(self):
+        """The replica of the master."""
+        master = self.master()
+        return master and self.replica_of(master)
+
+    settled = follows
+
     def kill(self, old):
         """kill -9 of the master; it comes back as a replica"""
         old.kill()
@@ -98,6 +105,17 @@ class Sentinels(Topology):
         node = next((n for n in self.nodes if said and n.port == int(said[0][1])), None)
         role = node and self.ask(node, "ROLE")
         return node if role and role[0] == "master" else None
+
+    def settled(self):
+        """The replica follows and each Sentinel knows it, or it would name no other master for a while."""
+        replica = self.follows()
+        return replica and all(self.knows(s, replica) for s in self.redis.sentinels)
+
+    def knows(self, sentinel, replica):
+        said = self.ask(sentinel, "SENTINEL", "REPLICAS", "mymaster") or []
+        said = [one if isinstance(one, dict) else dict(zip(one[::2], one[1::2])) for one in said]
+        return any(int(one["port"]) == replica.port and one["flags"] == "slave" and
+                   one["master-link-status"] == "ok" for one in said)
 
     def switch(self, _old):
         """SENTINEL FAILOVER: the old master is demoted while it still answers"""
@@ -237,6 +255,7 @@ class Play:
 
     def once(self, kind):
         fleet, topology = self.fleet, self.topology
+        wait_until(topology.settled, 120, "a replica that may take over")
         since = fleet.sim.stats()["requests"]
         self.goes_on("the last one")
         old, held = wait_until(topology.master, 20, "a master"), self.held()
@@ -256,10 +275,7 @@ class Play:
         if heal:
             heal()
         topology.away.clear()
-        topology.away.add(old)  # what it says of itself is not to be believed until it follows
-        master = topology.master()
-        topology.away.clear()
-        wait_until(lambda: topology.replica_of(master), 60, "the old master to follow the new one")
+        wait_until(topology.follows, 120, "the old master to follow the new one")
         # What was taken from the old master in its last moments may be called by two: by whoever took it,
         # and by whoever finds it waiting on the new one.
         held |= {seen["prompt_head"] for seen in fleet.sim.log(since)}

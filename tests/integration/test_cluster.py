@@ -157,6 +157,7 @@ def test_while_a_slot_stays_half_moved_its_queue_rests_and_then_goes_on_with_no_
     wait_until(lambda: fleet.done(queue, names("torn", 200)) >= 10, 30, "some results")
     cluster.begin_move(slot, source, target)
     cluster.move_keys(slot, source, target, 5)
+    source.client.execute_command("MIGRATE", "127.0.0.1", target.port, fleet.key("jobs", queue), 0, 5000)
     told = worker.wait_event("script_refused", 40)
     assert "TRYAGAIN" in told["why"] and told["queue"] == queue
     fleet.push(*jobs("torn-late", 5), queue=queue)
