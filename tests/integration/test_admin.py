@@ -362,6 +362,17 @@ def test_watchers_get_a_moment_each_second_and_cost_redis_little(fleet, admin):
     assert looks < 4 * 8, "a look a second, whatever the viewers"
 
 
+def test_runs_that_other_workers_met_are_told_too(fleet):
+    fleet.worker()
+    push_all(fleet, ids(5), run="night")
+    fleet.results(ids(5))
+    admin = Admin(fleet.worker(env=ANY))
+    with admin.connect() as watcher:  # so that it looks each second
+        watcher.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        run, = wait_until(lambda: admin.json("/api/runs")["runs"], 30, what="the run")
+    assert (run["queue"], run["name"], run["succeeded"]) == ("default", "night", 5)
+
+
 def test_questions_to_redis_are_capped(admin):
     said = [admin.status("/api/dead?queue=default") for _ in range(30)]
     assert 429 in said and said[0] == 200 and set(said) <= {200, 429}

@@ -10,7 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POOLS_ASKED = 12, RUNS_ASKED = 8, WORKERS_EVERY_MS = 5000, STILL_WATCHED_MS = 5000 };
+enum {
+    POOLS_ASKED = 12,
+    RUNS_OWN = 8,
+    RUNS_ASKED = 12,
+    WORKERS_EVERY_MS = 5000,
+    STILL_WATCHED_MS = 5000
+};
 
 const char *counter_name(enum counter c)
 {
@@ -79,6 +85,8 @@ static void on_worker_field(void *to, struct span f, struct span v)
         copy(w->queues, sizeof w->queues, v);
     else if (span_is(f, "version"))
         copy(w->version, sizeof w->version, v);
+    else if (span_is(f, "runs"))
+        copy(w->runs, sizeof w->runs, v);
     else if (span_is(f, "started"))
         w->started = (int64_t)span_num(v, 0);
     else if (span_is(f, "in_flight"))
@@ -360,24 +368,51 @@ static void add_pools(struct admin *a, struct items *all)
     s->asked_pool_count = n;
 }
 
+// add_run adds one where it is not there yet, its queue is ours, and fewer than so many are.
+static void add_run(struct admin *a, struct items *all, size_t most, struct span queue,
+                    struct span name)
+{
+    struct sample *s = &a->sample;
+    struct queue_view q;
+    struct run_sample *r = &s->runs[s->asked_run_count];
+    for (size_t i = 0; i < s->asked_run_count; i++)
+        if (span_is(name, s->runs[i].name) && span_is(queue, s->runs[i].queue))
+            return;
+    for (size_t k = 0; s->asked_run_count < most && run_see_queue(a->run, k, &q); k++) {
+        if (!span_is(queue, q.name))
+            continue;
+        if (!span_is(name, r->name) || !span_is(queue, r->queue))
+            *r = (struct run_sample){0};
+        copy(r->name, sizeof r->name, name);
+        copy(r->queue, sizeof r->queue, queue);
+        snprintf(all->keys[all->count], KEY_BYTES_MAX, "%srun:%s", q.stem, r->name);
+        add(all, "hash", all->keys[all->count], NULL);
+        s->asked_run_count++;
+        return;
+    }
+}
+
+// add_runs_of adds those that another worker has met: "queue/run queue/run".
+static void add_runs_of(struct admin *a, struct items *all, const char *text)
+{
+    for (size_t len; *text; text += len + (text[len] != '\0')) {
+        len = strcspn(text, " ");
+        size_t slash = strcspn(text, "/ ");
+        if (slash < len)
+            add_run(a, all, RUNS_ASKED, (struct span){text, slash},
+                    (struct span){text + slash + 1, len - slash - 1});
+    }
+}
+
 static void add_runs(struct admin *a, struct items *all)
 {
     struct sample *s = &a->sample;
     const struct stats *st = run_stats(a->run);
-    struct queue_view q;
-    size_t n = MIN(st->run_count, (size_t)RUNS_ASKED);
-    for (size_t i = 0; i < n; i++) {
-        struct run_sample *r = &s->runs[i];
-        if (strcmp(r->name, st->runs[i].name) != 0 || strcmp(r->queue, st->runs[i].queue) != 0)
-            *r = (struct run_sample){0};
-        snprintf(r->name, sizeof r->name, "%s", st->runs[i].name);
-        snprintf(r->queue, sizeof r->queue, "%s", st->runs[i].queue);
-        for (size_t k = 0; run_see_queue(a->run, k, &q) && strcmp(q.name, r->queue) != 0; k++)
-            ;
-        snprintf(all->keys[all->count], KEY_BYTES_MAX, "%srun:%s", q.stem, r->name);
-        add(all, "hash", all->keys[all->count], NULL);
-    }
-    s->asked_run_count = n;
+    s->asked_run_count = 0;
+    for (size_t i = 0; i < st->run_count; i++)
+        add_run(a, all, RUNS_OWN, span_of(st->runs[i].queue), span_of(st->runs[i].name));
+    for (size_t i = 0; i < s->worker_count; i++)
+        add_runs_of(a, all, s->workers[i].runs);
 }
 
 static void add_workers(struct admin *a, struct items *all, uint64_t now_ms)

@@ -67,6 +67,7 @@ struct pool_sample {
 
 struct worker_sample {
     char id[96], queues[96], version[24];
+    char runs[1100]; // that it has met: "queue/run queue/run"
     int64_t seen, started, in_flight;
 };
 

@@ -199,7 +199,7 @@ function cancelWords(k, r) {
 
 export function showRuns(o) {
   const runs = [...o.runs].sort((a, b) => b.updated - a.updated);
-  text($('runs-note'), runs.length ? 'the latest that this worker met' : '');
+  text($('runs-note'), runs.length ? 'the latest' : '');
   if (!runs.length) {
     keyed($('runs-list'), ['none'], k => k, () => el('p', {class: 'dim'},
       'No run. Jobs pushed with a name in “run” are counted here.'), () => {});
