@@ -143,7 +143,7 @@ def test_takes_a_hundred_due_jobs_at_most(q1):
         q1.settle(*(later(id, token, 10_000) for id in ids[at:at + 50]))
     q1.pass_ms(20_000)
     q1.push("waiting")
-    first, second = q1.claim(want=100), q1.claim(want=100)
+    first, second = q1.claim(want=200), q1.claim(want=100)
     assert len(first.ids) == len(second.ids) == 100
     assert sorted(first.ids + second.ids) == ids
     assert payloads(q1.claim()) == [b"waiting"]

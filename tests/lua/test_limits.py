@@ -92,7 +92,11 @@ def test_a_large_payload_crosses_lua_once(q1):
     for _ in range(20):
         q1.push(b"b" * (64 * LARGE))
         claim = q1.claim()
+        assert claim.items[0].payload is None and claim.items[0].bytes == 64 * LARGE
         q1.admit(claim.token, Admission(claim.ids[0], "a"))
+        q1.settle(later("a", claim.token, 0))
+        claim = q1.claim()
+        assert claim.items[0].id == "a" and claim.items[0].payload is None, "nor when it comes back"
         q1.settle(done("a", claim.token))
         q1.redis.delete(q1.key("result:a"))
     assert q1.redis.info("memory")["used_memory_vm_eval"] < 32 * 64 * LARGE
