@@ -352,9 +352,10 @@ local function take_refusals()
     pace_refused(arg[20])
   elseif arg[21] == 1 then -- we came too near: keep a little more in hand
     set('margin', min(MARGIN_MAX, num('margin', MARGIN) + 50))
-  else -- a limit that the headers do not show: be less hasty
-    set('speedup', max(1, 1 + (num('speedup', SPEEDUP) - 1) / 3))
-    set('share', max(0.3, num('share', 1) * 0.93))
+  else -- a limit that the headers do not show: be less hasty, and slower where it was not haste
+    local speedup = num('speedup', SPEEDUP)
+    set('speedup', 1 + (speedup - 1) / 16)
+    if speedup < 1.05 then set('share', max(0.3, num('share', 1) * 0.93)) end
   end
 end
 
