@@ -61,3 +61,20 @@ def test_a_spend_limit_shuts_the_pool_with_its_cause_and_touches_no_job():
         worker.signal(signal.SIGHUP)
         results = fleet.results(ids, timeout_s=40)
         assert {(r["status"], r["attempts"], r["throttles"]) for r in results.values()} == {("succeeded", 1, 0)}
+
+
+def test_tokens_read_from_the_cache_are_not_charged_to_the_quota_once_answers_tell_of_them():
+    with Fleet(latency="constant:5", cache_read=0.9) as fleet:
+        fleet.worker(concurrency=4)
+
+        def charged(ids):
+            """What the ledger took for these jobs, and what of their input was fresh and what cached."""
+            before = float(fleet.pool().get("input_spent", 0))
+            fleet.push(*[{"id": i, "prompt": f"{i} " + "word " * 800} for i in ids])
+            usage = [r["usage"] for r in fleet.results(ids).values()]
+            return (float(fleet.pool()["input_spent"]) - before, sum(u["input_tokens"] for u in usage),
+                    sum(u["cache_read_input_tokens"] for u in usage))
+        charged([f"a{n}" for n in range(60)])  # the guess learns from these
+        spent, fresh, cached = charged([f"b{n}" for n in range(200)])
+        assert cached > 5 * fresh
+        assert spent < 2 * fresh, "far from fresh and cached together"
