@@ -54,6 +54,28 @@ def test_a_worker_that_dies_at_a_named_point_loses_nothing(point, nth):
         assert fleet.sim.stats()["repeats"] <= 2, "more calls repeated than its concurrency"
 
 
+@pytest.mark.parametrize("point", ["renew.before", "renew.after", "recover.before", "recover.after"])
+def test_a_worker_that_dies_while_it_renews_or_recovers_leases_loses_nothing(point):
+    if not has_fault_points():
+        pytest.skip("this build has no fault points (cmake -DFAULTS=ON)")
+    with Fleet(latency="constant:1200") as fleet:
+        ids = [f"{point}-{n}" for n in range(6)]
+        fleet.push(*[{"id": i, "prompt": f"p {i}", "reply_to": "all"} for i in ids])
+        in_flight = 2
+        if point.startswith("recover"):  # there must be something to recover
+            first = fleet.worker(concurrency=2, lease_ms=1000)
+            fleet.sim.wait_for(2)
+            first.kill()
+            in_flight += 2
+        doomed = fleet.worker(concurrency=2, lease_ms=1000, ready=False, env={"PENSTOCK_FAULT": f"{point}:1"})
+        wait_until(lambda: doomed.process.poll() is not None, 30, f"death at {point}")
+        assert doomed.process.returncode == -signal.SIGKILL
+        fleet.worker(concurrency=4, lease_ms=1000)
+        everything_ended_once(fleet, ids)
+        assert fleet.r.llen(fleet.key("reply:all")) == len(ids)
+        assert fleet.sim.stats()["repeats"] <= in_flight
+
+
 def test_while_redis_takes_no_answer_no_more_calls_are_made_than_may_be_in_flight():
     """So a kill -9 repeats no more of them either, whatever Redis has yet to confirm."""
     with Fleet(latency="constant:5") as fleet:

@@ -55,6 +55,8 @@ static void on_tick(int err, const struct reply *reply, void *arg)
     int64_t cancels = reply_int_or(reply_at(reply, 9), 0);
     q->cancel_pending = (cancels & 1) != 0;
     if (recovered > 0)
+        FAULT("recover.after");
+    if (recovered > 0)
         log_event(LOG_WARN, "leases_recovered", log_str("queue", q->name),
                   log_int("count", recovered),
                   log_int("buried", reply_int_or(reply_at(reply, 8), 0)), LOG_END);
@@ -84,8 +86,11 @@ void beat_tick(struct wqueue *q)
                 NULL, &crash);
     result_rest("cancelled", FAILURE_CANCELLED, "cancelled by request before it came up", r, NULL,
                 &cancelled);
+    bool recovers = now_ms >= r->recover_from_ms && r->mode == RUN_WORKING;
+    if (recovers)
+        FAULT("recover.before");
     args_clear(&r->args);
-    args_add_int(&r->args, now_ms >= r->recover_from_ms && r->mode == RUN_WORKING);
+    args_add_int(&r->args, recovers);
     args_add_int(&r->args, r->conf->max_recoveries);
     args_add_int(&r->args, r->conf->result_ttl_s * 1000);
     args_add_int(&r->args, CANCELLED_KEPT_MS);
@@ -124,6 +129,7 @@ static void lost(struct renewal *w, size_t i)
 static void on_renewed(int err, const struct reply *reply, void *arg)
 {
     struct renewal *w = arg;
+    FAULT("renew.after");
     if (err)
         w->queue->renew_at_ms = clock_mono_ms() + RETRY_SEND_MS;
     else
@@ -139,6 +145,7 @@ static void on_renewed(int err, const struct reply *reply, void *arg)
 static void send_renewal(struct renewal *w)
 {
     struct run *r = w->queue->run;
+    FAULT("renew.before");
     args_clear(&r->args);
     args_add_int(&r->args, r->conf->lease_ms);
     for (size_t i = 0; i < w->count; i++) {
