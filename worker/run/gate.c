@@ -107,7 +107,7 @@ static void on_swept(int err, const struct reply *reply, void *arg)
     struct wqueue *q = arg;
     run_answered(q, SCRIPT_UNPARK, err, reply);
     if (err)
-        return; // they come back within a minute
+        return; // they come back within a quarter of an hour
     int64_t next = reply_int_or(reply_at(reply, 1), -1);
     queue_heat(q);
     if (next >= 0)

@@ -12,9 +12,8 @@
 
   Returns {now, next due or -1, LLEN jobs, why, item...}; why is '', 'paused' or 'version' (the
   queue belongs to a newer Penstock). An item is {claim id, payload, bytes, created} or
-  {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled,
-  started}. A counter
-  that its hash lacks is 0.
+  {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled, started}.
+  A counter that its hash lacks is 0.
   The payload of a large job is false: HGET job:<id> payload brings it without crossing Lua again.
   Keeps:   a job is in one of jobs, delayed and active, never in two and never in none.
   Bounds:  100 jobs; 80 KiB beyond the first, or one more job that makes it 1 MiB at most. A large
