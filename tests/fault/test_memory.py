@@ -69,3 +69,26 @@ def test_a_result_that_finds_no_memory_is_not_stored_empty_and_the_job_ends_well
         assert result["status"] == "succeeded" and result["text"] == text
         assert worker.events("result_no_memory"), "the allocation was never made to fail"
         assert fleet.sim.stats()["requests"] == 2 and fleet.stat("handed_back") == 1
+
+
+@pytest.mark.skipif(not shutil.which("valgrind"), reason="needs valgrind")
+@needs_release
+def test_valgrind_finds_nothing_in_a_worker_that_has_ended(tmp_path):
+    """Nothing uninitialised is read, nothing is lost, and no descriptor is left open."""
+    with Fleet(latency="uniform:5-50") as fleet:
+        with open(tmp_path / "log", "w") as log:
+            worker = subprocess.Popen(
+                ["valgrind", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect,possible",
+                 "--error-exitcode=99", "--track-fds=yes", RELEASE / "penstock-worker", "--concurrency=8"],
+                env={**fleet.env(), "PENSTOCK_HTTP": "127.0.0.1:0"}, stdout=log, stderr=log)
+        try:
+            fleet.push(*[{"id": f"v{n}", "prompt": "x"} for n in range(40)], '{"bogus":1}',
+                       {"id": "big", "prompt": "y" * 100_000})
+            fleet.results([f"v{n}" for n in range(40)] + ["big"], timeout_s=60)
+            worker.terminate()
+            code = worker.wait(60)
+        finally:
+            worker.kill()
+        said = (tmp_path / "log").read_text()
+        assert code == 0, said
+        assert "3 open (3 std) at exit" in said and "ERROR SUMMARY: 0 errors" in said, said
