@@ -101,6 +101,17 @@ def test_stats_shows_queues_pools_and_workers_as_text_and_as_json(busy):
     assert list(run_json(busy, "workers")["workers"]) == list(stats["workers"])
 
 
+def test_stats_tells_how_long_the_backlog_takes_at_the_limits():
+    with Fleet(rpm=600, burst_s=1, latency="constant:20") as fleet:
+        fleet.worker(concurrency=8)
+        fleet.push(*[{"id": f"n{n}", "prompt": "x"} for n in range(400)])
+        wait_until(lambda: fleet.pool().get("requests_limit"), 10, "the limits to be known")
+        backlog = run_json(fleet, "stats")["backlog"]
+        assert backlog["bound_by"] == "requests" and backlog["jobs"] > 100
+        assert backlog["jobs"] / 10 - 5 < backlog["seconds_left"] < backlog["jobs"] / 10 + 5
+        fleet.r.delete(fleet.key("jobs"))
+
+
 def test_stats_finds_the_queues_that_workers_serve_and_the_pools_they_met(bare):
     worker = bare.worker(queues="bulk:2,default:1")
     bare.sim.script({"match": {"contains": "slow"}, "status": 429, "times": 1,

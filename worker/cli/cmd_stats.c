@@ -1,5 +1,6 @@
 // penstock stats, workers, runs: how things stand, once.
 #include "worker/cli/find.h"
+#include "worker/cli/forecast.h"
 #include "worker/cli/out.h"
 
 #include <string.h>
@@ -7,6 +8,7 @@
 struct shown {
     struct out *out;
     int64_t now_ms;
+    struct forecast *backlog; // the jobs of all queues, and the pools that they share
 };
 
 static void take_now(int err, const struct reply *reply, void *arg)
@@ -36,7 +38,8 @@ static int hash_of(struct cli *c, struct out *o, const char *key)
     return err ? cli_lost(c) : 0;
 }
 
-static void print_depths(struct cli *c, struct out *o, const char *queue)
+// print_depths says how many jobs are where. Returns how many have not ended.
+static int64_t print_depths(struct cli *c, struct out *o, const char *queue)
 {
     static const struct {
         const char *name, *verb, *key;
@@ -45,9 +48,12 @@ static void print_depths(struct cli *c, struct out *o, const char *queue)
                {"active", "ZCARD", "active"},
                {"dead", "ZCARD", "dead"}};
     char key[CLI_KEY_MAX];
+    int64_t open = 0;
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         key_queue(c->conf.prefix, queue, all[i].key, key, sizeof key);
-        out_int(o, all[i].name, sync_int(c->redis, all[i].verb, key, 0));
+        int64_t count = sync_int(c->redis, all[i].verb, key, 0);
+        out_int(o, all[i].name, count);
+        open += strcmp(all[i].key, "dead") == 0 ? 0 : count;
     }
     struct strbuf reason;
     strbuf_init(&reason, 1 << 20);
@@ -55,9 +61,10 @@ static void print_depths(struct cli *c, struct out *o, const char *queue)
     if (sync_text(c->redis, &reason, "GET", key))
         out_text(o, "paused", reason.len ? strbuf_span(&reason) : span_of("yes"));
     strbuf_fini(&reason);
+    return open;
 }
 
-static int print_queues(struct cli *c, struct out *o)
+static int print_queues(struct cli *c, struct out *o, struct forecast *backlog)
 {
     struct names queues = {0};
     char key[CLI_KEY_MAX];
@@ -65,7 +72,7 @@ static int print_queues(struct cli *c, struct out *o)
     out_begin(o, "queues");
     for (size_t i = 0; !code && i < queues.count; i++) {
         out_begin(o, queues.at[i]);
-        print_depths(c, o, queues.at[i]);
+        backlog->models[0].jobs += (uint64_t)MAX(print_depths(c, o, queues.at[i]), 0);
         out_begin(o, "counters");
         key_queue(c->conf.prefix, queues.at[i], "stats", key, sizeof key);
         code = hash_of(c, o, key);
@@ -91,12 +98,30 @@ static void print_pool(int err, const struct reply *reply, void *arg)
         out_int(s->out, "opens_in_ms", open_at - s->now_ms);
     if (err == 0)
         out_hash(s->out, reply);
+    if (err == 0 && s->backlog->pool_count < FORECAST_POOLS)
+        quota_read(&s->backlog->pools[s->backlog->pool_count++].quota, reply);
 }
 
-static int print_pools(struct cli *c, struct out *o, int64_t now_ms)
+// print_backlog tells how long what has not ended takes at the limits of the pools that are there,
+// where a job takes what jobs have taken lately.
+static void print_backlog(struct out *o, const struct forecast *backlog)
+{
+    enum quota_kind kind;
+    uint64_t jobs = backlog->models[0].jobs;
+    double seconds = jobs ? forecast_seconds(backlog, 1, &kind) : 0;
+    out_begin(o, "backlog");
+    out_int(o, "jobs", (int64_t)jobs);
+    if (seconds >= 0)
+        out_number(o, "seconds_left", seconds);
+    if (seconds > 0)
+        out_str(o, "bound_by", quota_names[kind]);
+    out_end(o);
+}
+
+static int print_pools(struct cli *c, struct out *o, int64_t now_ms, struct forecast *backlog)
 {
     struct names pools = {0};
-    struct shown s = {o, now_ms};
+    struct shown s = {o, now_ms, backlog};
     char key[CLI_KEY_MAX];
     int code = find_pools(c, &pools);
     names_sort(&pools);
@@ -222,10 +247,13 @@ int cmd_stats(struct cli *c)
         code = cli_now(c, &now_ms);
     if (code)
         return code;
+    struct forecast backlog = {.model_count = 1, .read_at_ms = now_ms};
     out_begin(&o, NULL);
-    code = print_queues(c, &o);
+    code = print_queues(c, &o, &backlog);
     if (!code)
-        code = print_pools(c, &o, now_ms);
+        code = print_pools(c, &o, now_ms, &backlog);
+    if (!code)
+        print_backlog(&o, &backlog);
     if (!code)
         code = print_workers(c, &o);
     if (!code)
