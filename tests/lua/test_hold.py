@@ -1,6 +1,8 @@
 """hold, release: a paused run's jobs start no call, wherever they are, and go on as if nothing had been."""
 import pytest
 
+import redis
+
 from lua_lib import Admission, bury, done, later
 
 DAY_MS = 86_400_000
@@ -102,3 +104,27 @@ def test_a_dead_job_of_a_paused_run_that_is_retried_is_held(q):
     pause(q)
     assert q.dead_retry("a") == [1]
     assert q.score("delayed", "a") > q.now() + 29 * DAY_MS and q.claim().ids == []
+
+
+def test_released_it_waits_for_what_it_waited_for(q):
+    token = q.take("a")
+    q.settle(later("a", token, 60_000, "parked", run="r"))
+    due = q.score("delayed", "a")
+    q.redis.hset(q.key("job:a"), "run", "r")
+    q.redis.sadd(q.key("held"), "r")
+    q.call("hold", "r", "a")
+    assert q.job("a")["waits_for"] == "held"
+    q.call("release", "r")
+    assert (q.job("a")["waits_for"], q.score("delayed", "a")) == ("parked", due)
+    assert "held_for" not in q.job("a")
+
+
+@pytest.mark.parametrize("script, args", [("hold", ["r", "a"]), ("release", ["r"]), ("dead_retry", ["a"]),
+                                          ("dead_drop", ["a"])])
+def test_a_queue_of_a_newer_version_is_refused(q, script, args):
+    q.kill("a")
+    q.redis.set(q.key("version"), "2")
+    before = q.everything()
+    with pytest.raises(redis.ResponseError, match="newer version"):
+        q.call(script, *args)
+    assert q.everything() == before

@@ -154,12 +154,30 @@ static void on_members(int err, const struct reply *reply, void *arg)
         cancel_found(k);
 }
 
+static void on_opened(int err, const struct reply *reply, void *arg)
+{
+    struct canceller *k = arg;
+    (void)reply;
+    if (answered(k, err))
+        end(k, 0);
+}
+
+// open_run ends a pause of the run: what it held has been asked for, and its next jobs should
+// start.
+static void open_run(struct canceller *k)
+{
+    char key[KEY_BYTES_MAX];
+    const char *argv[] = {"SREM", key, k->run};
+    snprintf(key, sizeof key, "%sheld", k->stem);
+    sent(k, run_tell(k->admin->run, 3, argv, on_opened, k));
+}
+
 static void next_step(struct canceller *k)
 {
     char at[24];
     snprintf(at, sizeof at, "%zu", k->at);
     if (k->place == ARRAY_LEN(places)) {
-        end(k, 0);
+        open_run(k);
     } else if (k->place == 0) {
         const char *const items[][4] = {{"waiting", k->stem, at}};
         sent(k, run_look(k->admin->run, items, 1, on_waiting, k));

@@ -155,7 +155,7 @@ static void tell_rest(const struct batch *b)
     size_t with = b->window.pushed;
     if (b->over_budget)
         fprintf(stderr,
-                "penstock run: stopped: the next job could pass --max-cost %.2f; %.4f is "
+                "penstock run: stopped: the next job could pass --max-cost %g; %.4f is "
                 "spent. Raise it and run the same command to go on.\n",
                 (double)b->max_cost / 1e9, (double)(b->spent + b->since_poll) / 1e9);
     else

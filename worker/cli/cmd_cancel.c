@@ -221,7 +221,7 @@ int cmd_cancel(struct cli *c)
             look_at_set(k, "delayed");
         if (!k->code)
             look_at_set(k, "active");
-        code = k->code;
+        code = k->code ? k->code : cli_release(c, k->run, NULL); // a pause ends with what it held
     }
     if (!code)
         printf(c->json ? "{\"asked\":%zu}\n" : "asked to cancel %zu\n", k->total);

@@ -1,5 +1,6 @@
 // penstock get, penstock wait: results by id.
 #include "common/base/clock.h"
+#include "common/base/err.h"
 #include "common/base/scan.h"
 #include "worker/cli/cli.h"
 
@@ -73,11 +74,22 @@ static bool print_result(struct cli *c, struct strbuf *result)
     return good;
 }
 
-static bool fetch(struct cli *c, const char *id, struct strbuf *ret)
+static void take_result(int err, const struct reply *reply, void *arg)
+{
+    struct span text;
+    if (err == 0 && reply_str(reply, &text))
+        strbuf_add_span(arg, text);
+}
+
+// fetch brings a job's result; it stays empty where there is none. 0, or an error as sync_words
+// has.
+static int fetch(struct cli *c, const char *id, struct strbuf *ret)
 {
     char key[CLI_KEY_MAX];
     cli_id_key(c, "result", id, key);
-    return sync_text(c->redis, ret, "GET", key);
+    strbuf_clear(ret);
+    int err = sync_words(c->redis, take_result, ret, "GET", key, NULL);
+    return err ? err : strbuf_failed(ret) ? ERR_TOO_BIG : 0;
 }
 
 static int check_ids(struct cli *c)
@@ -134,6 +146,10 @@ int cmd_get(struct cli *c)
     strbuf_init(&result, RESULT_BYTES_MAX);
     for (int i = 0; i < c->argc; i++) {
         if (fetch(c, c->argv[i], &result)) {
+            code = cli_lost(c);
+            break;
+        }
+        if (result.len) {
             if (!print_result(c, &result))
                 code = EXIT_SOME_FAILED;
         } else {
@@ -149,15 +165,15 @@ int cmd_get(struct cli *c)
     return code;
 }
 
-// wait_one looks again and again, more seldom as time goes by. False where the time is up.
-static bool wait_one(struct cli *c, const char *id, uint64_t until_ms, struct strbuf *result)
+// wait_one looks again and again, more seldom as time goes by; *result is empty where the time is
+// up. A connection that breaks comes back; what Redis refuses it refuses again.
+static int wait_one(struct cli *c, const char *id, uint64_t until_ms, struct strbuf *result)
 {
     for (uint64_t pause = LOOK_FIRST_MS;; pause = MIN(pause * 3 / 2, (uint64_t)LOOK_MOST_MS)) {
-        if (fetch(c, id, result))
-            return true;
+        int err = fetch(c, id, result);
         uint64_t now_ms = clock_mono_ms();
-        if (now_ms >= until_ms)
-            return false;
+        if (err == ERR_REDIS || result->len || now_ms >= until_ms)
+            return err;
         uint64_t nap = MIN(pause, until_ms - now_ms);
         struct timespec t = {(time_t)(nap / 1000), (long)(nap % 1000) * 1000000};
         nanosleep(&t, NULL);
@@ -179,7 +195,11 @@ int cmd_wait(struct cli *c)
     uint64_t until_ms = clock_mono_ms() + (uint64_t)ms;
     strbuf_init(&result, RESULT_BYTES_MAX);
     for (int i = 0; i < c->argc && code != EXIT_TIMEOUT; i++) {
-        if (!wait_one(c, c->argv[i], until_ms, &result))
+        if (wait_one(c, c->argv[i], until_ms, &result) == ERR_REDIS) {
+            code = cli_lost(c);
+            break;
+        }
+        if (!result.len)
             code = cli_fail(c, EXIT_TIMEOUT,
                             "%s has no result yet; penstock get %s says where it stands",
                             c->argv[i], c->argv[i]);

@@ -167,13 +167,14 @@ static void tell_ledger(struct attempt *a, const struct http_answer *answer,
     }
 }
 
-static void ended(struct attempt *a, const struct http_answer *answer)
+static void ended(struct attempt *a, struct http_answer *answer)
 {
     struct run *r = a->run;
     struct strbuf text;
     struct outcome o = {.text = &text};
     char trace[TRACE_ID_LEN + 1];
     strbuf_init(&text, (size_t)r->conf->max_answer_bytes + 1024);
+    accounts_blank(r->conf, &answer->body);
     r->provider->read(answer, run_now(r), &o);
     accounts_hide(r->conf, o.message);
     accounts_hide(r->conf, o.request_id);

@@ -5,6 +5,7 @@
   Returns {now, 1 or 0...}: was it dead?
   Repeat: a second time it is not dead, and nothing happens.
 ]]
+if is_newer() then return NEWER end
 local out, ids, listed = {now}, {}, {}
 for i = 1, #ARGV do
   local id = ARGV[i]

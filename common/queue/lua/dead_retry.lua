@@ -9,6 +9,7 @@
   Bounds: 1 MiB of payloads that go back to `jobs`, beyond the first.
   Repeat: a second time it is not dead, and nothing happens.
 ]]
+if is_newer() then return NEWER end
 local out, bytes = {now}, nil
 
 local function back_to_jobs(key)

@@ -8,6 +8,7 @@
   Keeps:  a job that is not delayed is left alone; so is every job where the run is not paused.
   Repeat: what is held is held.
 ]]
+if is_newer() then return NEWER end
 local out, run = {now}, ARGV[1]
 for i = 2, #ARGV do
   local id = ARGV[i]

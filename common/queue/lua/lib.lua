@@ -38,6 +38,8 @@ local function is_newer()
   return version and tonumber(version) ~= 1, not version
 end
 
+local NEWER = {err = 'ERR this queue belongs to a newer version of Penstock'}
+
 local function text(n) return format('%.0f', n) end
 
 -- Counters are summed up during a call and written once at its end, the queue's and each run's.
@@ -138,6 +140,8 @@ end
 local function hold(id, run, key, due)
   call('SADD', held_ids .. run, id)
   call('PEXPIRE', held_ids .. run, HELD_KEPT)
+  local waited_for = call('HGET', key, 'waits_for') or ''
+  if waited_for ~= 'held' then call('HSET', key, 'held_for', waited_for) end
   call('HSET', key, 'waits_for', 'held', 'held_due', due)
   local expires = tonumber(call('HGET', key, 'expires_at') or '-1') or -1
   return text(expires >= 0 and math.min(expires, now + HELD_KEPT) or now + HELD_KEPT)

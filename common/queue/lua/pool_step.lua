@@ -507,6 +507,10 @@ local function answer(open_in, cause, granted, why, marks)
   return out
 end
 
+if not s.open_at and arg[3] > 0 then -- a new ledger says that it is open
+  set('open_at', 0)
+  set('cause', '')
+end
 local dt = refresh()
 take_report()
 take_headers()

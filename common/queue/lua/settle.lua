@@ -43,6 +43,7 @@ local function finish(at, id, key)
     gone[#gone + 1] = key
   end
   finished[id] = true
+  if is_held(run) then call('SREM', held_ids .. run, id) end
   count(status, 1, run)
   tell(id, status, run)
   count('input_tokens', ARGV[at + 11], run)
