@@ -5,7 +5,6 @@
   Returns {now, 1 or 0...}: was it dead?
   Repeat: a second time it is not dead, and nothing happens.
 ]]
-if is_newer() then return NEWER end
 local out, ids, listed = {now}, {}, {}
 for i = 1, #ARGV do
   local id = ARGV[i]
@@ -16,6 +15,7 @@ for i = 1, #ARGV do
   end
   out[#out + 1] = was and 1 or 0
 end
+if #ids > 0 and is_newer() then return NEWER end
 drop_dead(ids)
 count('dead_dropped', #ids)
 write_counts()
