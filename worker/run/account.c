@@ -34,30 +34,13 @@ static int make_target(struct run *r, const struct conf *c, const char *key,
     return err;
 }
 
-enum { KEY_LEAST = 8 }; // a shorter one cannot be told from a word
-
-void accounts_hide(const struct conf *c, char *text)
+void accounts_hide(const struct conf *c, char *text, size_t len)
 {
-    enum { SHOWN = 3 };
+    enum { KEY_LEAST = 8 }; // a shorter one cannot be told from a word
     struct conf_key keys[CONF_KEYS_MAX];
-    int count = conf_keys(c, keys);
+    int count = len ? conf_keys(c, keys) : 0;
     for (int i = 0; i < count; i++) {
-        char *at = text;
-        while (keys[i].len >= KEY_LEAST &&
-               (at = memmem(at, strlen(at), keys[i].key, keys[i].len)) != NULL) {
-            memcpy(at, "...", SHOWN);
-            at += SHOWN;
-            memmove(at, at + keys[i].len - SHOWN, strlen(at + keys[i].len - SHOWN) + 1);
-        }
-    }
-}
-
-void accounts_blank(const struct conf *c, struct strbuf *body)
-{
-    struct conf_key keys[CONF_KEYS_MAX];
-    int count = body->at ? conf_keys(c, keys) : 0;
-    for (int i = 0; i < count; i++) {
-        char *at = body->at, *end = body->at + body->len;
+        char *at = text, *end = text + len;
         while (keys[i].len >= KEY_LEAST &&
                (at = memmem(at, (size_t)(end - at), keys[i].key, keys[i].len)) != NULL) {
             memset(at, '*', keys[i].len);

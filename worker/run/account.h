@@ -42,10 +42,9 @@ struct which_key {
 // accounts_make builds the accounts of the settings. 0, or ERR_NOMEM and the like.
 int accounts_make(struct run *r, const struct conf *c, struct accounts *ret) MUST_CHECK;
 void accounts_drop(struct accounts *a);
-// accounts_hide takes the keys of the settings out of a text that an API or a gateway has written,
-// and accounts_blank out of an answer's body, which keeps its length: stars stand in their place.
-void accounts_hide(const struct conf *c, char *text);
-void accounts_blank(const struct conf *c, struct strbuf *body);
+// accounts_hide puts stars in the place of the settings' keys in what an API or a gateway has
+// written.
+void accounts_hide(const struct conf *c, char *text, size_t len);
 struct account *accounts_find(const struct accounts *a, const char *name); // NULL = no such
 
 // account_pick gives the key whose turn it is, of those that do not rest; where all do, the one

@@ -174,10 +174,10 @@ static void ended(struct attempt *a, struct http_answer *answer)
     struct outcome o = {.text = &text};
     char trace[TRACE_ID_LEN + 1];
     strbuf_init(&text, (size_t)r->conf->max_answer_bytes + 1024);
-    accounts_blank(r->conf, &answer->body);
+    accounts_hide(r->conf, answer->body.at, answer->body.len);
     r->provider->read(answer, run_now(r), &o);
-    accounts_hide(r->conf, o.message);
-    accounts_hide(r->conf, o.request_id);
+    accounts_hide(r->conf, o.message, strlen(o.message)); // it may have been escaped in the body
+    accounts_hide(r->conf, o.request_id, strlen(o.request_id));
     struct tries tries = {
         .attempts = a->attempts,
         .throttles = a->throttles,
