@@ -53,6 +53,15 @@ static inline struct span strbuf_span(const struct strbuf *b)
     return (struct span){b->at ? b->at : "", b->len};
 }
 
+// span_copy copies what fits into room bytes, and a NUL.
+static inline void span_copy(char *to, size_t room, struct span s)
+{
+    size_t len = s.len < room ? s.len : room - 1;
+    if (len)
+        __builtin_memcpy(to, s.at, len);
+    to[len] = '\0';
+}
+
 static inline struct span span_of(const char *s)
 {
     return (struct span){s, s ? __builtin_strlen(s) : 0};

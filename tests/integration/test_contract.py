@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from adminlib import Admin
 from fleet import KEY, Fleet
 from simlib import wait_until
 
@@ -37,6 +38,24 @@ def test_the_least_job_there_is_gets_an_answer_and_an_id(fleet):
     assert 86000 < fleet.r.ttl(fleet.key(f"result:{result['id']}")) <= 86400
     assert fleet.r.hgetall(fleet.key(f"job:{result['id']}")) == {}
     assert fleet.r.get(fleet.key("version")) == "1"
+
+
+def test_a_job_that_comes_to_an_idle_worker_is_claimed_and_admitted_in_one_move(fleet):
+    renamed = lambda: fleet.r.info("commandstats").get("cmdstat_rename", {}).get("calls", 0)
+    idle = lambda: fleet.r.info("clients")["blocked_clients"] == 1
+    admin = Admin(fleet.worker(env={"PENSTOCK_HTTP": "127.0.0.1:0"}))
+    for n, job in enumerate(({"id": "named", "prompt": "x", "run": "r"}, {"prompt": "x", "reply_to": "me"})):
+        wait_until(idle, 10, "the worker to wait")
+        fleet.push(job)
+        wait_until(lambda: fleet.stat("succeeded") == n + 1, 10, "its answer")
+    assert renamed() == 0, "neither was given its id by a second script"
+    assert fleet.stat("admitted") == 2
+    assert fleet.r.hget(fleet.key("run:r"), "admitted") == "1"
+    wait_until(lambda: admin.metric("penstock_jobs_admitted_total") == 2, 10, "the metric")
+    wait_until(idle, 10, "the worker to wait")
+    fleet.push(*[{"id": f"b{n}", "prompt": "x"} for n in range(10)])
+    fleet.results([f"b{n}" for n in range(10)])
+    assert renamed() >= 9, "what lies behind it is read first"
 
 
 def test_meta_comes_back_byte_for_byte(fleet):

@@ -19,7 +19,7 @@ import invariants
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LUA = pathlib.Path(os.environ.get("PENSTOCK_LUA", ROOT / "common" / "queue" / "lua"))
-SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if path.stem not in ("lib", "pool_lib", "budget_lib"))
+SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if path.stem not in ("lib", "admit_lib", "pool_lib", "budget_lib"))
 
 LEASE_MS = 30_000
 TTL_MS = 600_000
@@ -36,6 +36,8 @@ def source(name):
         head += "\n"
     library = "pool_lib" if name.startswith("pool_") else "lib"
     text = (LUA / f"{library}.lua").read_text()
+    if name in ("claim", "admit"):
+        text += (LUA / "admit_lib.lua").read_text()
     if name == "pool_step":
         text += (LUA / "budget_lib.lua").read_text()
     return head + text + own
@@ -211,13 +213,14 @@ class Queue:
 
     # the scripts
 
-    def call(self, name, *args):
+    def call(self, name, *args, again=None):
+        """`again`: the arguments when it is sent twice, where they are others."""
         reply = self.server.call(name, self.stem, *args)
         if self.check:
             self.check_invariants()
         if self.twice:
             before = self.everything()
-            self.server.call(name, self.stem, *args)
+            self.server.call(name, self.stem, *(again or args))
             after = self.everything()
             assert after == before, f"{name} sent twice changed something"
         return reply
@@ -230,10 +233,13 @@ class Queue:
         self.ulids += 1
         return f"01ULID{self.ulids:020d}"
 
-    def claim(self, want=64, token=None, worker="w1", lease=LEASE_MS, id_stem=None):
+    def claim(self, want=64, token=None, worker="w1", lease=LEASE_MS, id_stem=None, ttl=TTL_MS, read=()):
+        """`read`: a payload that the worker has seen coming, and the Admission it has made of it."""
         token = token or self.token()
         id_stem = id_stem or f"{token:0>23.23}"
-        now, next_due, waiting, why, *items = self.call("claim", token, worker, want, lease, id_stem)
+        seen = (read[0], *dataclasses.astuple(read[1])[1:]) if read else ()
+        args = (token, worker, lease, ttl, want, id_stem)
+        now, next_due, waiting, why, *items = self.call("claim", *args, *seen, again=args)
         return Claim(token, now, next_due, waiting, text(why), [claim_item(item) for item in items])
 
     def admit(self, token, *jobs, worker="w1", lease=LEASE_MS, ttl=TTL_MS):

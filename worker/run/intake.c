@@ -1,12 +1,14 @@
 // intake: from the queue to an admitted attempt.
 //
 // A claim brings payloads under claim ids. They are parsed here; `admit` gives each its own id, or
-// says that it is a duplicate, scheduled or expired; `reject` buries what is no job. Whatever Redis
-// does not confirm stays on its list and is sent again: every script tolerates that.
+// says that it is a duplicate, scheduled or expired; `reject` buries what is no job. A payload that
+// the blocking wait has shown is parsed before, and the claim admits it. Whatever Redis does not
+// confirm stays on its list and is sent again: every script tolerates that.
 #include "common/base/err.h"
 #include "common/base/fault.h"
 #include "common/base/log.h"
 #include "common/base/rnd.h"
+#include "worker/run/admission.h"
 #include "worker/run/run_int.h"
 
 #include <assert.h>
@@ -42,6 +44,14 @@ static void put_back(struct batch *b, struct list *todo)
 
 static void on_claimed(int err, const struct reply *reply, void *arg);
 
+// seen_no_more: what was seen is used once. A claim that is repeated goes without it, for a job
+// without an id has been given one.
+static void seen_no_more(struct claim *c)
+{
+    free(c->seen);
+    c->seen = NULL;
+}
+
 static void claim_send(struct claim *c)
 {
     struct wqueue *q = c->queue;
@@ -52,9 +62,12 @@ static void claim_send(struct claim *c)
     args_clear(a);
     args_add_str(a, c->token);
     args_add_str(a, r->worker);
-    args_add_int(a, (int64_t)c->want);
     args_add_int(a, r->conf->lease_ms);
+    args_add_int(a, r->conf->result_ttl_s * 1000);
+    args_add_int(a, (int64_t)c->want);
     args_add(a, (struct span){c->token, 23}); // unique to this claim, so its ids are
+    if (c->seen)
+        preview_args(a, c->seen);
     if (script_call(r->link, SCRIPT_CLAIM, q->stem, a, on_claimed, c) == 0) {
         q->claims_out++;
         r->reserved += c->want;
@@ -62,6 +75,7 @@ static void claim_send(struct claim *c)
             c->pool->permits.promised += c->want;
         return;
     }
+    seen_no_more(c);
     list_append(&q->to_repeat, &c->link);
     send_later(q);
 }
@@ -74,18 +88,14 @@ void intake_claim(struct wqueue *q, struct pool *p, size_t want)
     c->queue = q;
     c->pool = p;
     c->want = MIN(want, (size_t)CLAIM_MAX);
+    if (want > 0) {
+        c->seen = q->seen;
+        q->seen = NULL;
+    }
     ulid_make(run_now(q->run), c->token);
     q->claimed_at_ms = clock_mono_ms();
     q->pass += (double)c->want / (double)q->weight;
     claim_send(c);
-}
-
-static void copy_span(char *to, size_t room, struct span s)
-{
-    size_t len = MIN(s.len, room - 1);
-    if (len)
-        memcpy(to, s.at, len);
-    to[len] = '\0';
 }
 
 static bool keep_payload(struct attempt *a, struct span bytes)
@@ -149,10 +159,18 @@ static void read_payload(struct attempt *a)
         return;
     }
     if (!err && a->job.id.len)
-        copy_span(a->id, sizeof a->id, a->job.id);
+        span_copy(a->id, sizeof a->id, a->job.id);
     else
         ulid_make(run_now(r), a->id);
     list_append(err ? &a->queue->to_reject : &a->queue->to_admit, &a->todo);
+}
+
+static void note_admitted(struct wqueue *q, struct span run)
+{
+    struct stats *s = &q->run->stats;
+    s->admitted++;
+    if (run.len)
+        stats_run(s, q->name, run.at, run.len);
 }
 
 // take_memory counts a payload that is here, or about to come.
@@ -175,11 +193,13 @@ static void take_item(struct wqueue *q, const struct claim *c, const struct repl
     if (c->pool)
         c->pool->permits.promised++;
     if (id.len && id.at[0] == '~') {
-        copy_span(a->claim_id, sizeof a->claim_id, id);
+        span_copy(a->claim_id, sizeof a->claim_id, id);
         a->created = reply_int_or(reply_at(item, 3), 0);
     } else {
-        copy_span(a->id, sizeof a->id, id);
+        span_copy(a->id, sizeof a->id, id);
         a->admitted = true;
+        if (c->seen && span_is(id, c->seen->id))
+            note_admitted(q, c->seen->job.run);
         a->attempts = reply_int_or(reply_at(item, 3), 0);
         a->throttles = reply_int_or(reply_at(item, 4), 0);
         a->recoveries = reply_int_or(reply_at(item, 5), 0);
@@ -227,6 +247,7 @@ static void on_claimed(int err, const struct reply *reply, void *arg)
         c->pool->permits.promised -= c->want;
     run_answered(q, SCRIPT_CLAIM, err, reply);
     if (err) {
+        seen_no_more(c);
         list_append(&q->to_repeat, &c->link);
         send_later(q);
         return;
@@ -240,6 +261,7 @@ static void on_claimed(int err, const struct reply *reply, void *arg)
         take_item(q, c, reply_at(reply, i));
     if (c->want == 0 && count > 4)
         q->tick_at_ms = 0; // these were cancelled; there may be more
+    seen_no_more(c);
     free(c);
     pump(q->run);
 }
@@ -280,9 +302,7 @@ static void admitted(struct attempt *a, const struct reply *answer)
     int64_t created = reply_int_or(reply_at(answer, 1), 0);
     a->created = created > 0 ? created : a->created;
     a->expires_at = reply_int_or(reply_at(answer, 2), -1);
-    a->run->stats.admitted++;
-    if (a->job.run.len)
-        stats_run(&a->run->stats, a->queue->name, a->job.run.at, a->job.run.len);
+    note_admitted(a->queue, a->job.run);
     if (span_is(code, "active")) {
         attempt_go(a, ATTEMPT_WAITING);
         call_ready(a);
@@ -311,24 +331,6 @@ static void on_admitted(int err, const struct reply *reply, void *arg)
             admitted(b->at[i], reply_at(reply, 1 + i));
     }
     free(b);
-}
-
-static void add_time(struct args *args, int64_t at_ms, int64_t in_ms)
-{
-    args_add_int(args, at_ms >= 0 ? at_ms : in_ms);
-    args_add_str(args, at_ms >= 0 ? "at" : in_ms >= 0 ? "in" : "at");
-}
-
-static void add_admission(struct args *args, const struct attempt *a)
-{
-    const struct job *j = &a->job;
-    args_add_str(args, a->claim_id);
-    args_add_str(args, a->id);
-    args_add_int(args, j->pushed_at);
-    add_time(args, j->run_at, j->delay_ms);
-    add_time(args, j->expires_at, j->ttl_ms);
-    args_add(args, j->reply_to);
-    args_add(args, j->run);
 }
 
 // take_batch moves attempts of one claim (they share a token) from a list into a batch: so many at
@@ -361,8 +363,10 @@ static void send_admissions(struct wqueue *q)
     args_add_str(&r->args, r->worker);
     args_add_int(&r->args, r->conf->lease_ms);
     args_add_int(&r->args, r->conf->result_ttl_s * 1000);
-    for (size_t i = 0; i < b->count; i++)
-        add_admission(&r->args, b->at[i]);
+    for (size_t i = 0; i < b->count; i++) {
+        args_add_str(&r->args, b->at[i]->claim_id);
+        admission_args(&r->args, b->at[i]->id, &b->at[i]->job);
+    }
     if (script_call(r->link, SCRIPT_ADMIT, q->stem, &r->args, on_admitted, b)) {
         put_back(b, &q->to_admit);
         free(b);

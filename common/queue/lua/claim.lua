@@ -1,13 +1,16 @@
 #!lua
---[[ claim: take up to ARGV[3] jobs and lease them to one worker.
+--[[ claim: take up to `want` jobs and lease them to one worker.
 
   ARGV[1] token   names this claim; every later move of its jobs must show it (fencing)
   ARGV[2] worker  who takes the lease
-  ARGV[3] want    how many at most, 0-100; 0 takes cancelled delayed jobs only
-  ARGV[4] lease   ms
-  ARGV[5] id stem its first ten characters (a ULID's time) begin the claim ids: '~' and a ULID
+  ARGV[3] lease   ms
+  ARGV[4] ttl     ms that a reply list lives
+  ARGV[5] want    how many at most, 0-100; 0 takes cancelled delayed jobs only
+  ARGV[6] id stem its first ten characters (a ULID's time) begin the claim ids: '~' and a ULID
+  ARGV[7] payload that the worker has seen at the right end of `jobs` and read, and ARGV[8] to [15] the
+                  eight of admit_lib: if it is there still, it is admitted at once. May be left out.
 
-  First delayed jobs that are to be cancelled, then what is due, then `jobs` from the right. A
+  First delayed jobs that are to be cancelled, then what is due, then `jobs` from the right. Another
   payload from `jobs` is not parsed here: it is leased under its claim id, and `admit` follows.
 
   Returns {now, next due or -1, LLEN jobs, why, item...}; why is '', 'paused' or 'version' (the
@@ -18,16 +21,16 @@
   Keeps:   a job is in one of jobs, delayed and active, never in two and never in none.
   Bounds:  100 jobs; 80 KiB beyond the first, or one more job that makes it 1 MiB at most. A large
            job ends its batch.
-  Repeat:  the same token again answers with what it took and still holds.
+  Repeat:  the same token again answers with what it took and still holds. It is repeated without the
+           payload, for a job without an id has been given one that is for a single use.
   Memory:  the one script that Redis refuses when it has none left, so that what is in flight can end.
 ]]
 local ENOUGH = 81920 -- bytes after which no more is taken: twice as much is a millisecond
-local token, worker, lease = ARGV[1], ARGV[2], tonumber(ARGV[4])
-local want = math.min(tonumber(ARGV[3]), 100)
+local want = math.min(tonumber(ARGV[5]), 100)
 local items, ids, bytes, full = {}, {}, 0, false
 local left = {} -- what is to leave delayed
 local op = stem .. 'op:' .. token
-local any_cancel = false
+local soonest, waiting -- when the next delayed job is due, -1 = none; how many are in `jobs`
 
 -- fits: may a job of that size join this batch?
 local function fits(len)
@@ -42,7 +45,7 @@ end
 
 local function lease_all()
   if #ids == 0 then return end
-  local args, ends = {}, text(now + lease)
+  local args = {}
   for i = 1, #ids do
     args[2 * i - 1] = ends
     args[2 * i] = ids[i]
@@ -76,8 +79,10 @@ local function take_delayed(id, cancelled)
 end
 
 local function leave_delayed()
-  if #left > 0 then call('ZREM', delayed, unpack(left)) end
+  if #left == 0 then return end
+  call('ZREM', delayed, unpack(left))
   left = {}
+  soonest = next_due()
 end
 
 local function take_cancelled()
@@ -90,7 +95,7 @@ local function take_cancelled()
 end
 
 local function take_due()
-  if full or #items >= want then return end
+  if full or #items >= want or soonest < 0 or soonest > now then return end
   local due = call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, want - #items)
   for _, id in ipairs(due) do
     if full then return end
@@ -99,54 +104,75 @@ local function take_due()
   end
 end
 
--- claim_names: ids for that many payloads. Their middle is the queue's own count of claims, so that no
+-- name: the claim id of the payload at place i. Its middle is the queue's own count of claims, so that no
 -- two claims share one, whatever stems workers make, and a call repeated too late spoils nothing.
 local DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
-local function claim_names(most)
-  local names, digits, middle = {}, {}, ''
-  for i = 1, 32 do digits[i] = string.sub(DIGITS, i, i) end
-  local n = tonumber(try('INCR', stem .. 'claims')) or time[1] * 1000000 + time[2]
+local function digit(n) return string.sub(DIGITS, n + 1, n + 1) end
+local head
+local function make_head()
+  local n, middle = tonumber(try('INCR', stem .. 'claims')) or time[1] * 1000000 + time[2], ''
   for _ = 1, 13 do
-    middle = digits[n % 32 + 1] .. middle
+    middle = digit(n % 32) .. middle
     n = floor(n / 32)
   end
-  local head = '~' .. string.sub(ARGV[5], 1, 10) .. middle .. '0'
-  for i = 0, most - 1 do
-    if i % 32 == 0 then middle = head .. digits[i / 32 + 1] end
-    names[i + 1] = middle .. digits[i % 32 + 1]
-  end
-  return names
+  return '~' .. string.sub(ARGV[6], 1, 10) .. middle .. '0'
+end
+local function name(i)
+  head = head or make_head()
+  return head .. digit(floor((i - 1) / 32)) .. digit((i - 1) % 32)
+end
+
+local created = text(now)
+local function lease_payload(id, payload)
+  call('HSET', stem_job .. id, 'payload', payload, 'state', 'active', 'token', token,
+       'worker', worker, 'created', created)
+end
+
+-- admit_read: the payload that the worker has read already is admitted, and is an item if it may run.
+-- Where its id is in use it goes the way of the others; false where it stays under that claim id, since
+-- a stranger's key is in its way.
+local function admit_read(payload)
+  local id = ARGV[8]
+  local free = call('EXISTS', stem_job .. id, stem_result .. id) == 0
+  lease_payload(free and id or name(1), payload)
+  local code, at, expires_at = unpack(free and enter('', 8) or admit(name(1), 8))
+  if code == 'lost' then return false end
+  if code == 'delayed' then soonest = next_due() end
+  if code == 'duplicate' or code == 'delayed' then return true end
+  ids[#ids + 1] = id
+  add({id, payload, #payload, '0', '0', '0', at > 0 and text(at) or created, text(expires_at),
+       code == 'cancelled' and 1 or 0, '0'}, #payload)
+  return true
 end
 
 -- take_waiting: the size of a list's element is known only once it is popped, so the largest of
 -- this batch stands for the next; one that is too much all the same is put back.
-local function take_waiting(waiting)
+local function take_waiting()
   local most = math.min(want - #items, waiting)
   if full or most <= 0 then return end
-  local names, created, largest = claim_names(most), text(now), 0
+  local largest = 0
   for i = 1, most do
-    local name, payload = names[i], call('RPOP', jobs)
+    local payload = call('RPOP', jobs)
     local len = #payload
     if #items > 0 and bytes + len > BATCH then
       call('RPUSH', jobs, payload)
       return
     end
-    call('HSET', stem_job .. name, 'payload', payload, 'state', 'active', 'token', token,
-         'worker', worker, 'created', created)
-    ids[#ids + 1] = name
-    if len > LARGE then
-      items[#items + 1] = {name, false, len, created}
-      return
+    waiting = waiting - 1
+    if i > 1 or payload ~= ARGV[7] or not admit_read(payload) then
+      local id = name(i)
+      lease_payload(id, payload)
+      ids[#ids + 1] = id
+      add({id, len <= LARGE and payload, len, created}, len)
     end
-    if #items > 0 then bytes = bytes + len end
-    items[#items + 1] = {name, payload, len, created}
+    if full then return end
     if len > largest then largest = len end
     if bytes + largest > ENOUGH then return end
   end
 end
 
 local function answer(why)
-  local out = {now, next_due(), call('LLEN', jobs), why}
+  local out = {now, soonest, waiting, why}
   for i = 1, #items do out[4 + i] = items[i] end
   return out
 end
@@ -167,19 +193,20 @@ local function repeated(taken)
   return answer('')
 end
 
-check_sets()
-local taken = call('GET', op)
+call('ZCARD', active) -- of another type than ours? Then before anything has moved.
+call('ZCARD', dead)
+soonest, waiting = next_due(), call('LLEN', jobs)
+local known = call('MGET', op, stem .. 'version', stem .. 'paused')
+local taken, version, paused = known[1], known[2], known[3]
 if taken then return repeated(taken) end
-local newer, new = is_newer()
-if newer then return answer('version') end
-if new then call('SET', stem .. 'version', '1') end
+if is_newer(version) then return answer('version') end
+if not version then call('SET', stem .. 'version', '1', 'NX') end
 take_cancelled()
 leave_delayed()
-local paused = call('EXISTS', stem .. 'paused') == 1
 if not paused and want > 0 then
   take_due()
   leave_delayed()
-  take_waiting(call('LLEN', jobs))
+  take_waiting()
 end
 lease_all()
 write_counts()

@@ -31,11 +31,10 @@ local function check_sets()
   call('ZCARD', dead)
 end
 
--- is_newer: the queue belongs to a newer version of Penstock, and is left alone. The second answer: it
--- has no version yet.
-local function is_newer()
-  local version = call('GET', stem .. 'version')
-  return version and tonumber(version) ~= 1, not version
+-- is_newer: the queue belongs to a newer version of Penstock, and is left alone.
+local function is_newer(version)
+  if version == nil then version = call('GET', stem .. 'version') end
+  return version and tonumber(version) ~= 1
 end
 
 local NEWER = {err = 'ERR this queue belongs to a newer version of Penstock'}
@@ -64,6 +63,10 @@ local function add_counts(key, fields, ...)
   local names, extra, args = {}, {...}, {}
   for field in pairs(fields) do names[#names + 1] = field end
   if #names == 0 then return end
+  if #names == 1 and #extra == 0 and names[1] ~= 'cost_usd' then
+    local sum = try('HINCRBY', key, names[1], text(fields[names[1]]))
+    if type(sum) == 'number' then return end
+  end
   local had = try('HMGET', key, unpack(names))
   if had.err then return end
   for i = 1, #names do
