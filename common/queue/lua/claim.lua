@@ -19,13 +19,13 @@
   A counter that its hash lacks is 0.
   The payload of a large job is false: HGET job:<id> payload brings it without crossing Lua again.
   Keeps:   a job is in one of jobs, delayed and active, never in two and never in none.
-  Bounds:  100 jobs; 80 KiB beyond the first, or one more job that makes it 1 MiB at most. A large
+  Bounds:  100 jobs; 64 KiB beyond the first, or one more job that makes it 1 MiB at most. A large
            job ends its batch.
   Repeat:  the same token again answers with what it took and still holds. It is repeated without the
            payload, for a job without an id has been given one that is for a single use.
   Memory:  the one script that Redis refuses when it has none left, so that what is in flight can end.
 ]]
-local ENOUGH = 81920 -- bytes after which no more is taken: twice as much is a millisecond
+local ENOUGH = 65536 -- bytes after which no more is taken: twice as much is a millisecond
 local want = math.min(tonumber(ARGV[5]), 100)
 local items, ids, bytes, full = {}, {}, 0, false
 local left = {} -- what is to leave delayed
