@@ -233,12 +233,12 @@ class Queue:
         self.ulids += 1
         return f"01ULID{self.ulids:020d}"
 
-    def claim(self, want=64, token=None, worker="w1", lease=LEASE_MS, id_stem=None, ttl=TTL_MS, read=()):
+    def claim(self, want=64, token=None, worker="w1", lease=LEASE_MS, id_stem=None, read=()):
         """`read`: a payload that the worker has seen coming, and the Admission it has made of it."""
         token = token or self.token()
         id_stem = id_stem or f"{token:0>23.23}"
         seen = (read[0], *dataclasses.astuple(read[1])[1:]) if read else ()
-        args = (token, worker, lease, ttl, want, id_stem)
+        args = (token, worker, lease, want, id_stem)
         now, next_due, waiting, why, *items = self.call("claim", *args, *seen, again=args)
         return Claim(token, now, next_due, waiting, text(why), [claim_item(item) for item in items])
 

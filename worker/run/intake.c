@@ -63,7 +63,6 @@ static void claim_send(struct claim *c)
     args_add_str(a, c->token);
     args_add_str(a, r->worker);
     args_add_int(a, r->conf->lease_ms);
-    args_add_int(a, r->conf->result_ttl_s * 1000);
     args_add_int(a, (int64_t)c->want);
     args_add(a, (struct span){c->token, 23}); // unique to this claim, so its ids are
     if (c->seen)

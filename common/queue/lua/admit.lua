@@ -18,6 +18,88 @@
            goes back to `jobs`, and its answer is lost.
   Repeat:  a job this token has admitted already answers as it did.
 ]]
+local ttl = tonumber(ARGV[4])
+local gone = {} -- claim ids whose bytes are elsewhere now
+
+-- push_result: the result that is there goes to the list that another payload of its id names.
+local pushed_bytes
+local function push_result(id, reply)
+  local len = call('STRLEN', stem_result .. id)
+  if pushed_bytes and pushed_bytes + len > BATCH then return false end
+  pushed_bytes = (pushed_bytes or -len) + len
+  push_reply(reply, call('GET', stem_result .. id), ttl)
+  return true
+end
+
+-- duplicate: 'no', 'yes' (the id has a result, or is unfinished, in which case its result will be
+-- pushed too) or 'later': enough results have been pushed in this call.
+local function duplicate(id, key, reply)
+  if call('EXISTS', stem_result .. id) == 1 then
+    return (reply == '' or push_result(id, reply)) and 'yes' or 'later'
+  end
+  local state = call('HGET', key, 'state')
+  if state == 'dead' then -- finished, and its result has expired: the id is free again
+    call('ZREM', dead, id)
+    call('DEL', key)
+    return 'no'
+  end
+  if reply ~= '' then
+    call('SADD', stem .. 'replies:' .. id, reply)
+    call('SADD', waited, id)
+  end
+  return 'yes'
+end
+
+-- already: the payload is no longer under its claim id.
+local function already(claim, id, key)
+  local code = call('GET', stem .. 'op:' .. claim)
+  if code == 'duplicate' or code == 'lost' then return {code, 0, -1} end
+  local f = call('HMGET', key, 'token', 'created', 'expires_at')
+  if not code and f[1] ~= token then return {'lost', 0, -1} end
+  local created, expires = tonumber(f[2] or '0'), tonumber(f[3] or '-1')
+  return {code or leave_for(id, expires), created, expires}
+end
+
+local function give_back(claim, from)
+  gone[#gone + 1] = claim
+  call('RPUSH', jobs, call('HGET', from, 'payload'))
+  call('DEL', from)
+  return {mark(claim, 'lost'), 0, -1}
+end
+
+local function settle_twin(claim, from, run)
+  gone[#gone + 1] = claim
+  call('DEL', from)
+  count('duplicates', 1, run)
+  return {mark(claim, 'duplicate'), 0, -1}
+end
+
+-- is_ours: a stranger's key of another type under the id stops this payload only: it stays under its
+-- claim, comes back when the lease runs out, and is dead after so many turns.
+local function is_ours(key, result)
+  local is_job, is_result = call('TYPE', key).ok, call('TYPE', result).ok
+  return (is_job == 'hash' or is_job == 'none') and (is_result == 'string' or is_result == 'none')
+end
+
+-- moved: a claim id is one claim's for ever, and its key goes when the lease is taken back; so while it
+-- is there, it is this worker's.
+local function moved(from, key) return try('RENAME', from, key).ok ~= nil end
+
+local function admit(claim, at)
+  local id, reply, run = ARGV[at], ARGV[at + 6], ARGV[at + 7]
+  local from, key = stem_job .. claim, stem_job .. id
+  if call('EXISTS', key, stem_result .. id) > 0 then
+    if call('EXISTS', from) == 0 then return already(claim, id, key) end
+    if not is_ours(key, stem_result .. id) then return {'lost', 0, -1} end
+    local twin = duplicate(id, key, reply)
+    if twin == 'later' then return give_back(claim, from) end
+    if twin == 'yes' then return settle_twin(claim, from, run) end
+  end
+  if not moved(from, key) then return already(claim, id, key) end
+  gone[#gone + 1] = claim
+  return enter(claim, at)
+end
+
 check_sets()
 local out = {now}
 any_cancel = call('SCARD', cancel) > 0

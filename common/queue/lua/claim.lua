@@ -4,10 +4,9 @@
   ARGV[1] token   names this claim; every later move of its jobs must show it (fencing)
   ARGV[2] worker  who takes the lease
   ARGV[3] lease   ms
-  ARGV[4] ttl     ms that a reply list lives
-  ARGV[5] want    how many at most, 0-100; 0 takes cancelled delayed jobs only
-  ARGV[6] id stem its first ten characters (a ULID's time) begin the claim ids: '~' and a ULID
-  ARGV[7] payload that the worker has seen at the right end of `jobs` and read, and ARGV[8] to [15] the
+  ARGV[4] want    how many at most, 0-100; 0 takes cancelled delayed jobs only
+  ARGV[5] id stem its first ten characters (a ULID's time) begin the claim ids: '~' and a ULID
+  ARGV[6] payload that the worker has seen at the right end of `jobs` and read, and ARGV[7] to [14] the
                   eight of admit_lib: if it is there still, it is admitted at once. May be left out.
 
   First delayed jobs that are to be cancelled, then what is due, then `jobs` from the right. Another
@@ -26,7 +25,7 @@
   Memory:  the one script that Redis refuses when it has none left, so that what is in flight can end.
 ]]
 local ENOUGH = 65536 -- bytes after which no more is taken: twice as much is a millisecond
-local want = math.min(tonumber(ARGV[5]), 100)
+local want = math.min(tonumber(ARGV[4]), 100)
 local items, ids, bytes, full = {}, {}, 0, false
 local left = {} -- what is to leave delayed
 local op = stem .. 'op:' .. token
@@ -115,7 +114,7 @@ local function make_head()
     middle = digit(n % 32) .. middle
     n = floor(n / 32)
   end
-  return '~' .. string.sub(ARGV[6], 1, 10) .. middle .. '0'
+  return '~' .. string.sub(ARGV[5], 1, 10) .. middle .. '0'
 end
 local function name(i)
   head = head or make_head()
@@ -129,16 +128,16 @@ local function lease_payload(id, payload)
 end
 
 -- admit_read: the payload that the worker has read already is admitted, and is an item if it may run.
--- Where its id is in use it goes the way of the others; false where it stays under that claim id, since
--- a stranger's key is in its way.
+-- False where its id is in use: then `admit` says what becomes of it.
 local function admit_read(payload)
-  local id = ARGV[8]
-  local free = call('EXISTS', stem_job .. id, stem_result .. id) == 0
-  lease_payload(free and id or name(1), payload)
-  local code, at, expires_at = unpack(free and enter('', 8) or admit(name(1), 8))
-  if code == 'lost' then return false end
-  if code == 'delayed' then soonest = next_due() end
-  if code == 'duplicate' or code == 'delayed' then return true end
+  local id = ARGV[7]
+  if call('EXISTS', stem_job .. id, stem_result .. id) > 0 then return false end
+  lease_payload(id, payload)
+  local code, at, expires_at = unpack(enter('', 7))
+  if code == 'delayed' then
+    soonest = next_due()
+    return true
+  end
   ids[#ids + 1] = id
   add({id, payload, #payload, '0', '0', '0', at > 0 and text(at) or created, text(expires_at),
        code == 'cancelled' and 1 or 0, '0'}, #payload)
@@ -159,7 +158,7 @@ local function take_waiting()
       return
     end
     waiting = waiting - 1
-    if i > 1 or payload ~= ARGV[7] or not admit_read(payload) then
+    if i > 1 or payload ~= ARGV[6] or not admit_read(payload) then
       local id = name(i)
       lease_payload(id, payload)
       ids[#ids + 1] = id
@@ -193,7 +192,7 @@ local function repeated(taken)
   return answer('')
 end
 
-call('ZCARD', active) -- of another type than ours? Then before anything has moved.
+call('ZCARD', active) -- of another type than ours? Then it fails before anything has moved.
 call('ZCARD', dead)
 soonest, waiting = next_due(), call('LLEN', jobs)
 local known = call('MGET', op, stem .. 'version', stem .. 'paused')
