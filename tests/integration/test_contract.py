@@ -58,6 +58,21 @@ def test_a_job_that_comes_to_an_idle_worker_is_claimed_and_admitted_in_one_move(
     assert renamed() >= 9, "what lies behind it is read first"
 
 
+def test_a_worker_with_room_for_many_asks_once_for_a_job_that_comes_alone(fleet):
+    claims = lambda: fleet.r.info("commandstats")["cmdstat_mget"]["calls"]  # nothing else uses it
+    idle = lambda: fleet.r.info("clients")["blocked_clients"] == 1
+    fleet.worker(concurrency=512, governor="off")
+    wait_until(idle, 10, "the worker to wait")
+    fleet.push({"id": "first", "prompt": "x"})
+    fleet.result("first")
+    wait_until(idle, 10, "the worker to wait")
+    before = claims()
+    fleet.push({"id": "alone", "prompt": "x"})
+    fleet.result("alone")
+    wait_until(idle, 10, "the worker to wait")
+    assert claims() - before <= 2
+
+
 def test_meta_comes_back_byte_for_byte(fleet):
     meta = '{"n": 9007199254740993, "b":1.0,"s":"\\u00e9\\/", "a" : [ 1,2 ]}'
     fleet.worker()

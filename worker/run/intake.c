@@ -69,6 +69,7 @@ static void claim_send(struct claim *c)
         preview_args(a, c->seen);
     if (script_call(r->link, SCRIPT_CLAIM, q->stem, a, on_claimed, c) == 0) {
         q->claims_out++;
+        q->asked += c->want;
         r->reserved += c->want;
         if (c->pool)
             c->pool->permits.promised += c->want;
@@ -241,6 +242,7 @@ static void on_claimed(int err, const struct reply *reply, void *arg)
     struct claim *c = arg;
     struct wqueue *q = c->queue;
     q->claims_out--;
+    q->asked -= c->want;
     q->run->reserved -= c->want;
     if (c->pool)
         c->pool->permits.promised -= c->want;

@@ -11,7 +11,7 @@ enum { ROUNDED_TOKENS = 1000, MINUTE_MS = 60000 };
 size_t permit_free(const struct permits *p, uint64_t now_ms)
 {
     if (p->any_until_ms > now_ms)
-        return CLAIM_MAX;
+        return ANY_STARTS;
     return p->count > p->promised ? p->count - p->promised : 0;
 }
 

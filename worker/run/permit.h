@@ -13,6 +13,7 @@ struct pool;
 
 enum {
     GRANTS_MAX = 128,
+    ANY_STARTS = 1 << 20, // where the ledger grants any number: more than anyone has room for
     GRANT_KEPT_MS = 1000,
     REPORT_AFTER_MS = 200,
     REPORT_TIGHT_MS = 10, // others wait for it

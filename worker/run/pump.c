@@ -50,9 +50,12 @@ static size_t starts_allowed(struct wqueue *q, size_t room, uint64_t now_ms, str
     return crowded ? 0 : most;
 }
 
+// is_claimable: may one more claim be sent? A second one beside the first where more is known to
+// wait than those under way ask for: of a queue that was empty, one job is as yet all there is.
 static bool is_claimable(const struct wqueue *q)
 {
-    return q->hot && !q->paused && !q->refused && q->claims_out < CLAIMS_OUT_MAX &&
+    bool more = q->claims_out == 0 || q->waiting_jobs > (int64_t)q->asked;
+    return q->hot && !q->paused && !q->refused && more && q->claims_out < CLAIMS_OUT_MAX &&
            list_is_empty(&q->to_repeat);
 }
 

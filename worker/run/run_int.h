@@ -37,11 +37,11 @@ struct wqueue {
     char name[NAME_BYTES_MAX + 1];
     char stem[KEY_BYTES_MAX], jobs[KEY_BYTES_MAX];
     int64_t weight;
-    double pass;          // stride scheduling: the smallest goes first
-    bool hot;             // there may be something to claim
-    bool paused, refused; // by an operator; of a newer contract version
-    size_t claims_out;    // claims under way
-    size_t admits_out;    // admissions under way
+    double pass;              // stride scheduling: the smallest goes first
+    bool hot;                 // there may be something to claim
+    bool paused, refused;     // by an operator; of a newer contract version
+    size_t claims_out, asked; // claims under way, and the jobs that they ask for
+    size_t admits_out;        // admissions under way
     uint64_t claimed_at_ms, settled_at_ms, ended_at_ms;
     uint64_t tick_at_ms, renew_at_ms, send_at_ms, wait_at_ms;
     int64_t next_due_ms; // Redis time; -1 = none
