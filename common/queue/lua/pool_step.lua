@@ -38,245 +38,249 @@
 
   The ledger's fields are told in docs/governor.md.
   Repeat: a round whose answer was lost has been counted; the next anchor puts the levels right.
+
+  It is called some 50 to 200 times a second, so its caches are cold, and what counts is what it touches:
+  each field is read once and written once, and what few rounds need is made where it is needed.
 ]]
-local floor, max, min = math.floor, math.max, math.min
-math.randomseed(time[2])
-local arg = {}
-for i = 1, #ARGV do arg[i] = tonumber(ARGV[i]) or 0 end
+local floor, max, min, tonumber, format = math.floor, math.max, math.min, tonumber, string.format
+local arg, worker = ARGV, ARGV[42]
+for i = 1, #arg do arg[i] = tonumber(arg[i]) or 0 end
 
 local AHEAD, MARGIN, MARGIN_MAX = 500, 150, 1500 -- ms; ms of refill kept in hand
 local HASTE, SPEEDUP = 6000, 8                   -- saved credit is spent over this time, at most so fast
 local BURST = 150                                -- ms that pacing may lag behind
 local START, START_RATE = 8, 0.05                -- before anything is known: at once, then per ms
 local FREE = 4                                   -- starts per ms above which nobody is counted
+local LOOK_AT_TTL = 60000                        -- ms
 
-local s, changed = {}, {}
-local all = call('HGETALL', pool)
-for i = 1, #all, 2 do s[all[i]] = all[i + 1] end
-local function num(field, otherwise) return tonumber(s[field]) or otherwise or 0 end
-local function set(field, value)
-  if s[field] == value or (s[field] and tonumber(s[field]) == value) then return end
-  s[field] = value
-  changed[field] = value
+-- s: the ledger's fields, numbers but for a few words. What is put into it is written at the end, if it
+-- has changed: `was` keeps what was read, a field and its value in turn, and a new field without one.
+local WORDS = {cause = true, why = true, breaker = true, pace_mode = true, budget_day = true}
+local s, was = {}, call('HGETALL', pool)
+for i = 1, #was, 2 do
+  local field, value = was[i], was[i + 1]
+  if not WORDS[field] then
+    value = tonumber(value) or (string.sub(field, 1, 5) == 'held:' and value)
+    was[i + 1] = value
+  end
+  s[field] = value or nil
 end
+setmetatable(s, {__newindex = function(_, field, value)
+  local n = #was
+  was[n + 1], was[n + 2] = field, false
+  rawset(s, field, value)
+end})
 
-local me = nil -- this worker's part of the budgets
-if #ARGV >= 53 then
+local last = s.at or 0 -- when a worker with a governor last was here
+local me = nil         -- this worker's part of the budgets
+if #arg >= 53 then
   local function pair(i) return {tokens = arg[i], usd = arg[i + 1] / 1e9} end
-  me = {worker = ARGV[42], seq = arg[43], limit = pair(44), held = pair(46), spent = pair(48),
+  me = {worker = worker, seq = arg[43], limit = pair(44), held = pair(46), spent = pair(48),
         most = pair(50), mean = pair(52)}
 end
+local budgets = (me or s.budget_day) and budget_lib(s, me)
 
-local KINDS = {'requests', 'input', 'output'}
-local cost = {requests = 1, input = arg[4], output = arg[7] == 1 and arg[6] or arg[5]}
+-- A dimension is the names of its fields.
+local REQUESTS = {
+  limit = 'requests_limit', capacity = 'requests_capacity', left = 'requests_left', spent = 'requests_spent',
+  next = 'requests_next', seen = 'requests_seen', lo = 'requests_lo', hi = 'requests_hi', cost = 'requests_cost',
+  drain = 'requests_drain', drift = 'requests_drift', drift_n = 'requests_drift_n', drift_at = 'requests_drift_at',
+  override = 'requests_override', override_next = 'requests_override_next'}
+local INPUT = {
+  limit = 'input_limit', capacity = 'input_capacity', left = 'input_left', spent = 'input_spent',
+  next = 'input_next', seen = 'input_seen', lo = 'input_lo', hi = 'input_hi', cost = 'input_cost',
+  drain = 'input_drain', drift = 'input_drift', drift_n = 'input_drift_n', drift_at = 'input_drift_at',
+  override = 'input_override', override_next = 'input_override_next'}
+local OUTPUT = {
+  limit = 'output_limit', capacity = 'output_capacity', left = 'output_left', spent = 'output_spent',
+  next = 'output_next', seen = 'output_seen', lo = 'output_lo', hi = 'output_hi', cost = 'output_cost',
+  drain = 'output_drain', drift = 'output_drift', drift_n = 'output_drift_n', drift_at = 'output_drift_at',
+  override = 'output_override', override_next = 'output_override_next'}
+local KINDS = {REQUESTS, INPUT, OUTPUT}
 local reserve = arg[7] == 1
--- What a start takes from the refill in the end: a reservation flows back but for what was produced.
-local lasting = {requests = 1, input = arg[4], output = arg[5]}
+local cost = {1, arg[4], reserve and arg[6] or arg[5]} -- what a start is charged
 
-local function known(d) return num(d .. '_limit') > 0 end
-local function anything_known() return known('requests') or known('input') or known('output') end
-local function rate(d) return num(d .. '_limit') / 60000 end
+local function known(d) return (s[d.limit] or 0) > 0 end
+local function anything_known() return known(REQUESTS) or known(INPUT) or known(OUTPUT) end
 
 -- override: a limit a minute that an operator has set, per ms; 0 = none. It has a pace of its own, so
 -- that what headers say of the API's bucket, which is larger, does not loosen it.
-local function override(d) return num(d .. '_override') / 60000 end
-local function bound(d)
-  return override(d) > 0 and num(d .. '_override_next', now) - BURST or 0
-end
-local function overridden()
-  return override('requests') > 0 or override('input') > 0 or override('output') > 0
+local function override(d) return (s[d.override] or 0) / 60000 end
+
+-- bound: the earliest time at which the overrides let one more start.
+local function bound()
+  local t = 0
+  for i = 1, 3 do
+    local d = KINDS[i]
+    if override(d) > 0 then t = max(t, (s[d.override_next] or now) - BURST) end
+  end
+  return t
 end
 
 -- refill: what flows back per ms, less what users we cannot see take out.
 local function refill(d)
-  local r, drain = rate(d), num(d .. '_drain')
-  if drain < 0.03 * r then drain = 0 end
-  return max(r - drain, 0.05 * r)
-end
-
--- keep_back: the level that is left standing. A little of each bucket costs its refill time once;
--- holding back a part of the rate would cost it for ever.
-local function keep_back(d)
-  local m = max(num('margin', MARGIN) * rate(d), 2 * num(d .. '_cost', d == 'requests' and 1 or 0))
-  local averaged = d == 'requests' or (d == 'output' and not reserve)
-  if not averaged and num(d .. '_limit') >= 20000 then m = m + 500 end -- headers round to thousands
-  return min(m, 0.5 * num(d .. '_capacity'))
-end
-
-local function clock_went_back()
-  for _, d in ipairs(KINDS) do
-    set(d .. '_next', now)
-    set(d .. '_seen', 0)
-    set(d .. '_drift_at', now)
-    if num(d .. '_override_next') > now then set(d .. '_override_next', now) end
-  end
-  for _, field in ipairs({'pace_next', 'pace_from', 'refused_at', 'breaker_until', 'failed_sent', 'probe_at'}) do
-    if num(field) > now then set(field, now) end
-  end
-end
-
-local function refresh()
-  local at = num('at', now)
-  if now < at - 1000 then clock_went_back() end
-  local dt = max(0, now - at)
-  if arg[3] >= 0 then set('at', now) end
-  for _, d in ipairs(KINDS) do
-    if known(d) then
-      set(d .. '_left', min(num(d .. '_capacity'), num(d .. '_left') + refill(d) * dt))
-      local drain = num(d .. '_drain')
-      if drain > 0 then set(d .. '_drain', drain * math.exp(-min(dt, 5000) / 60000)) end
-    end
-  end
-  local quiet = now - num('refused_at')
-  if num('share', 1) < 1 and quiet > 10000 then set('share', min(1, num('share', 1) + 0.00001 * dt)) end
-  if quiet > 30000 then
-    if num('margin', MARGIN) > MARGIN then set('margin', max(MARGIN, num('margin') - 0.01 * dt)) end
-    if num('speedup', SPEEDUP) < SPEEDUP then
-      set('speedup', min(SPEEDUP, num('speedup') * (1 + 0.00002 * dt)))
-    end
-  end
-  return dt
+  local rate, drain = (s[d.limit] or 0) / 60000, s[d.drain] or 0
+  if drain < 0.03 * rate then return rate end
+  return max(rate - drain, 0.05 * rate)
 end
 
 local function charge(d, n)
   if n == 0 then return end
-  set(d .. '_left', num(d .. '_left') - n)
-  set(d .. '_spent', num(d .. '_spent') + n)
+  s[d.left] = (s[d.left] or 0) - n
+  s[d.spent] = (s[d.spent] or 0) + n
   local most = override(d)
-  if most > 0 then
-    set(d .. '_override_next', max(num(d .. '_override_next', now), now - BURST) + n / most)
+  if most > 0 then s[d.override_next] = max(s[d.override_next] or now, now - BURST) + n / most end
+end
+
+-- refresh brings the ledger to this moment; returns the ms since it was last.
+local function refresh()
+  local at = s.at or now
+  if now < at - 1000 then -- the clock went back
+    for i = 1, 3 do
+      local d = KINDS[i]
+      s[d.next], s[d.seen], s[d.drift_at] = now, 0, now
+      if (s[d.override_next] or 0) > now then s[d.override_next] = now end
+    end
+    for _, field in ipairs({'pace_next', 'pace_from', 'refused_at', 'breaker_until', 'failed_sent', 'probe_at'}) do
+      if (s[field] or 0) > now then s[field] = now end
+    end
   end
+  local dt = max(0, now - at)
+  if arg[3] >= 0 then s.at = now end
+  for i = 1, 3 do
+    local d = KINDS[i]
+    if known(d) then
+      s[d.left] = min(s[d.capacity] or 0, (s[d.left] or 0) + refill(d) * dt)
+      local drain = s[d.drain] or 0
+      if drain > 0 then s[d.drain] = drain * math.exp(-min(dt, 5000) / 60000) end
+    end
+  end
+  local quiet = now - (s.refused_at or 0)
+  if quiet > 10000 and s.share and s.share < 1 then s.share = min(1, s.share + 0.00001 * dt) end
+  if quiet > 30000 then
+    if s.margin and s.margin > MARGIN then s.margin = max(MARGIN, s.margin - 0.01 * dt) end
+    if s.speedup and s.speedup < SPEEDUP then s.speedup = min(SPEEDUP, s.speedup * (1 + 0.00002 * dt)) end
+  end
+  return dt
 end
 
 -- take_report: charges given back and corrected; what calls turn out to cost.
 local function take_report()
-  charge('requests', -arg[8])
-  charge('input', arg[12] - arg[9])
-  if reserve then charge('output', arg[14] - arg[11] - arg[23])
-  else charge('output', arg[13] - arg[10] - arg[22]) end
+  charge(REQUESTS, -arg[8])
+  charge(INPUT, arg[12] - arg[9])
+  if reserve then charge(OUTPUT, arg[14] - arg[11] - arg[23])
+  else charge(OUTPUT, arg[13] - arg[10] - arg[22]) end
   if arg[23] > 0 and reserve then -- how fast reservations flow back: an anchor needs it
-    local gap = max(1, now - num('spare_at', now - 1000))
-    if gap < 5000 then
-      set('spare_rate', num('spare_rate') + min(1, gap / 5000) * (arg[23] / gap - num('spare_rate')))
-    end
-    set('spare_at', now)
+    local gap = max(1, now - (s.spare_at or now - 1000))
+    local spare = s.spare_rate or 0
+    if gap < 5000 then s.spare_rate = spare + min(1, gap / 5000) * (arg[23] / gap - spare) end
+    s.spare_at = now
   end
-  if arg[8] > 0 and s.breaker == 'open' then set('breaker_probe', 0) end
+  if arg[8] > 0 and s.breaker == 'open' then s.breaker_probe = 0 end
   local ok = arg[15]
   if ok == 0 then return end
-  local old = 0.97 ^ ok
-  set('in_tokens', num('in_tokens') * old + arg[24])
-  set('in_bytes', num('in_bytes') * old + arg[25])
-  local mean, weight = arg[26] / ok, max(0.05, 1 / (num('answers') + ok)) * ok
-  set('output_mean', num('output_mean', mean) + min(1, weight) * (mean - num('output_mean', mean)))
-  set('latency', num('latency', arg[27]) + min(1, 0.1 * ok) * (arg[27] - num('latency', arg[27])))
-  set('answers', min(1000, num('answers') + ok))
-  set('accepted', num('accepted') + ok)
+  local old, answers = 0.97 ^ ok, s.answers or 0
+  s.in_tokens = (s.in_tokens or 0) * old + arg[24]
+  s.in_bytes = (s.in_bytes or 0) * old + arg[25]
+  local mean, weight = arg[26] / ok, max(0.05, 1 / (answers + ok)) * ok
+  local before, latency = s.output_mean or mean, s.latency or arg[27]
+  s.output_mean = before + min(1, weight) * (mean - before)
+  s.latency = latency + min(1, 0.1 * ok) * (arg[27] - latency)
+  s.answers = min(1000, answers + ok)
+  s.accepted = (s.accepted or 0) + ok
 end
 
 -- Anchors: a header says what was left when its request came in. Since then the bucket has refilled,
 -- and all that was granted after it has been, or will be, taken out.
-
-local function learn_limit(d, limit, left, reset, mark)
-  local first = not known(d)
-  set(d .. '_limit', limit)
-  set(d .. '_capacity', min(limit, reset >= 0 and left + rate(d) * reset or limit))
-  set(d .. '_lo', 0)
-  s[d .. '_hi'] = nil
-  set(d .. '_drain', 0)
-  set(d .. '_drift', 0)
-  set(d .. '_drift_n', 0)
-  if first then
-    set(d .. '_left', left - (num(d .. '_spent') - mark))
-    set(d .. '_next', now)
-    if num('known_at') == 0 then set('known_at', now) end
-  end
-  set(d .. '_seen', arg[28])
-  return first
-end
-
--- learn_capacity keeps the interval in which the bucket's size must lie: `reset` is in whole seconds.
-local function learn_capacity(d, limit, left, reset)
-  if reset < 0 then return end
-  local blur = d == 'requests' and 1 or 600
-  local lo = max(num(d .. '_lo'), left - blur, left + rate(d) * (reset - 1000) - blur)
-  local hi = left + rate(d) * reset + blur
-  if s[d .. '_hi'] then hi = max(lo, min(num(d .. '_hi'), hi)) end
-  set(d .. '_lo', lo)
-  set(d .. '_hi', hi)
-  set(d .. '_capacity', min(limit, hi))
-end
-
-local function anchor_output(raw)
-  if reserve then
-    set('output_left', min(num('output_capacity'), raw))
-  else -- what is under way is charged little by little: the own ledger leads, the header corrects
-    set('output_left', num('output_left') + 0.05 * (raw - num('output_left')))
-  end
-end
-
-local function anchor_level(d, left, raw)
-  local level, one = num(d .. '_left'), max(1, num(d .. '_cost', 1))
-  local blur = d == 'requests' and 1 or 600
-  local full = level >= 0.95 * num(d .. '_capacity')
-  local fuller = left >= 0.9 * num(d .. '_lo') and raw < level - 3 * one
-  if full or fuller then -- a full bucket shows its size, not a stranger's spending
-    if left < num(d .. '_capacity') - blur then
-      local size = max(num(d .. '_lo'), left) + one + 2 * blur
-      set(d .. '_hi', size)
-      set(d .. '_capacity', size)
-    end
-    set(d .. '_left', min(num(d .. '_capacity'), raw))
-  else
-    local level_now = min(num(d .. '_capacity'), raw)
-    set(d .. '_drift', num(d .. '_drift') + level_now - level)
-    set(d .. '_drift_n', num(d .. '_drift_n') + 1)
-    set(d .. '_left', level_now)
-  end
-end
-
-local function anchor(i, d)
-  local limit, left, reset = arg[30 + 3 * i], arg[31 + 3 * i], arg[32 + 3 * i]
-  local mark, sent = arg[29 + i], arg[28]
-  if limit <= 0 or left < 0 then return end
-  if not known(d) or (limit ~= num(d .. '_limit') and sent > num(d .. '_seen')) then
-    if learn_limit(d, limit, left, reset, mark) then return end
-  end
-  if limit ~= num(d .. '_limit') then return end -- an answer from before the limit changed
-  learn_capacity(d, limit, left, reset)
-  if sent < num(d .. '_seen') then return end
-  local since = num(d .. '_spent') - mark
-  if d == 'output' and reserve then since = since + num('spare_rate') * (sent - arg[29]) end
-  local raw = left + refill(d) * max(0, now - sent) - since
-  if d == 'output' then
-    if not reserve then raw = raw - 0.5 * num('output_flying') end
-    anchor_output(raw)
-  else
-    anchor_level(d, left, raw)
-  end
-  set(d .. '_seen', sent)
-end
-
--- learn_drain: anchors that keep falling short of the ledger mean that someone else uses the key.
-local function learn_drain(d)
-  local one, r = max(1, num(d .. '_cost', 1)), rate(d)
-  local t = now - num(d .. '_drift_at', now - 1000)
-  if num(d .. '_drift_n') == 0 or t < max(1000, 10 * one / r) then return end
-  local drift = num(d .. '_drift')
-  if math.abs(drift) > 3 * one + (d == 'input' and 500 or 0) or num(d .. '_drain') > 0 then
-    local drain = num(d .. '_drain') - 0.25 * drift / min(t, 60000)
-    set(d .. '_drain', min(0.9 * r, max(0, drain)))
-  end
-  set(d .. '_drift', 0)
-  set(d .. '_drift_n', 0)
-  set(d .. '_drift_at', now)
-end
-
 local function take_headers()
-  if arg[28] == 0 then return end
-  for i, d in ipairs(KINDS) do anchor(i, d) end
-  for _, d in ipairs({'requests', 'input'}) do
-    if known(d) then learn_drain(d) end
+  local sent = arg[28]
+
+  -- learn_limit: true if it is the first that is heard of this dimension.
+  local function learn_limit(d, limit, left, reset, mark)
+    local first = not known(d)
+    s[d.limit] = limit
+    s[d.capacity] = min(limit, reset >= 0 and left + limit / 60000 * reset or limit)
+    s[d.hi] = nil
+    s[d.lo], s[d.drain], s[d.drift], s[d.drift_n] = 0, 0, 0, 0
+    s[d.seen] = sent
+    if first then
+      s[d.left] = left - ((s[d.spent] or 0) - mark)
+      s[d.next] = now
+      if (s.known_at or 0) == 0 then s.known_at = now end
+    end
+    return first
+  end
+
+  -- learn_capacity keeps the interval in which the bucket's size must lie: `reset` is in whole seconds.
+  local function learn_capacity(d, limit, left, reset, blur)
+    local rate = limit / 60000
+    local lo = max(s[d.lo] or 0, left - blur, left + rate * (reset - 1000) - blur)
+    local hi = left + rate * reset + blur
+    if s[d.hi] then hi = max(lo, min(s[d.hi], hi)) end
+    s[d.lo], s[d.hi] = lo, hi
+    s[d.capacity] = min(limit, hi)
+  end
+
+  local function anchor_output(raw)
+    if reserve then
+      s.output_left = min(s.output_capacity or 0, raw)
+    else -- what is under way is charged little by little: the own ledger leads, the header corrects
+      local level = s.output_left or 0
+      s.output_left = level + 0.05 * (raw - 0.5 * (s.output_flying or 0) - level)
+    end
+  end
+
+  local function anchor_level(d, left, raw, blur)
+    local level, lo, capacity = s[d.left] or 0, s[d.lo] or 0, s[d.capacity] or 0
+    local one = max(1, s[d.cost] or 1)
+    if level >= 0.95 * capacity or (left >= 0.9 * lo and raw < level - 3 * one) then
+      -- a full bucket shows its size, not a stranger's spending
+      if left < capacity - blur then
+        capacity = max(lo, left) + one + 2 * blur
+        s[d.hi], s[d.capacity] = capacity, capacity
+      end
+      s[d.left] = min(capacity, raw)
+    else
+      local level_now = min(capacity, raw)
+      s[d.drift] = (s[d.drift] or 0) + level_now - level
+      s[d.drift_n] = (s[d.drift_n] or 0) + 1
+      s[d.left] = level_now
+    end
+  end
+
+  local function anchor(i, d)
+    local limit, left, reset, mark = arg[30 + 3 * i], arg[31 + 3 * i], arg[32 + 3 * i], arg[29 + i]
+    if limit <= 0 or left < 0 then return end
+    local seen, blur = s[d.seen] or 0, i == 1 and 1 or 600
+    if not known(d) or (limit ~= s[d.limit] and sent > seen) then
+      if learn_limit(d, limit, left, reset, mark) then return end
+      seen = sent
+    end
+    if limit ~= s[d.limit] then return end -- an answer from before the limit changed
+    if reset >= 0 then learn_capacity(d, limit, left, reset, blur) end
+    if sent < seen then return end
+    local since = (s[d.spent] or 0) - mark
+    if d == OUTPUT and reserve then since = since + (s.spare_rate or 0) * (sent - arg[29]) end
+    local raw = left + refill(d) * max(0, now - sent) - since
+    if d == OUTPUT then anchor_output(raw) else anchor_level(d, left, raw, blur) end
+    s[d.seen] = sent
+  end
+
+  -- learn_drain: anchors that keep falling short of the ledger mean that someone else uses the key.
+  local function learn_drain(d)
+    local one, rate = max(1, s[d.cost] or 1), s[d.limit] / 60000
+    local t = now - (s[d.drift_at] or now - 1000)
+    if (s[d.drift_n] or 0) == 0 or t < max(1000, 10 * one / rate) then return end
+    local drift, drain = s[d.drift] or 0, s[d.drain] or 0
+    if math.abs(drift) > 3 * one + (d == INPUT and 500 or 0) or drain > 0 then
+      s[d.drain] = min(0.9 * rate, max(0, drain - 0.25 * drift / min(t, 60000)))
+    end
+    s[d.drift], s[d.drift_n], s[d.drift_at] = 0, 0, now
+  end
+
+  for i = 1, 3 do anchor(i, KINDS[i]) end
+  for i = 1, 2 do
+    if known(KINDS[i]) then learn_drain(KINDS[i]) end
   end
 end
 
@@ -285,77 +289,73 @@ end
 -- lies below what was refused, until a second measure confirms it; then stay just below and probe slowly.
 
 local function pace_track(p)
-  set('pace_mode', 'track')
-  set('pace_top', p)
-  set('pace', p * 0.98)
+  s.pace_mode = 'track'
+  s.pace_top = p
+  s.pace = p * 0.98
 end
 
 local function pace_refused(sent)
-  local pace, since = num('pace', START_RATE), sent - num('pace_refused', sent)
-  local accepted = num('accepted')
+  local pace, since, accepted = s.pace or START_RATE, sent - (s.pace_refused or sent), s.accepted or 0
   if not s.pace_refused then -- the end of the start: half of it is surely too much
-    local begun = max(500, sent - num('pace_begun', sent))
-    local steady = num('accepted') / (60000 + begun)
-    set('pace_mode', 'climb')
-    set('pace_top', pace)
-    set('pace', max(0.0005, math.sqrt(min(pace * 0.5, max(steady, 0.0005)) * pace * 0.5)))
+    local begun = max(500, sent - (s.pace_begun or sent))
+    local steady = accepted / (60000 + begun)
+    s.pace_mode = 'climb'
+    s.pace_top = pace
+    s.pace = max(0.0005, math.sqrt(min(pace * 0.5, max(steady, 0.0005)) * pace * 0.5))
   elseif since < 2000 then
-    set('pace', pace * 0.7)
-    set('pace_top', pace * 0.7)
-    set('pace_mode', 'track')
+    s.pace_mode = 'track'
+    s.pace_top = pace * 0.7
+    s.pace = pace * 0.7
   else
-    local measured = min(pace, max(0.0005, (accepted - num('pace_accepted')) / since))
-    local known = s.pace_mode ~= 'climb' and math.abs(measured / num('pace_top', measured) - 1) < 0.05
-    set('pace_hold', known and s.pace_mode == 'track' and min(30000, num('pace_hold', 12000) * 1.5) or 12000)
+    local measured = min(pace, max(0.0005, (accepted - (s.pace_accepted or 0)) / since))
+    local confirmed = s.pace_mode ~= 'climb' and math.abs(measured / (s.pace_top or measured) - 1) < 0.05
+    s.pace_hold = confirmed and s.pace_mode == 'track' and min(30000, (s.pace_hold or 12000) * 1.5) or 12000
     pace_track(measured)
-    if not known then
-      set('pace_mode', 'seek')
-      set('pace_rise', min(2, max(1.08, (pace / measured) ^ 0.25)))
+    if not confirmed then
+      s.pace_mode = 'seek'
+      s.pace_rise = min(2, max(1.08, (pace / measured) ^ 0.25))
     end
   end
-  set('pace_from', now)
-  set('pace_refused', sent)
-  set('pace_accepted', accepted)
+  s.pace_from = now
+  s.pace_refused = sent
+  s.pace_accepted = accepted
 end
 
 local function pace_grow(dt)
-  if s.pace_held ~= '1' then return end
-  set('pace_held', '0')
-  local pace, q, mode = num('pace', START_RATE), min(dt, 1000), s.pace_mode
-  local tau = min(1000, max(50, 2 * num('latency', 250)))
+  s.pace_held = 0
+  local pace, q, mode = s.pace or START_RATE, min(dt, 1000), s.pace_mode
   if mode == 'track' then
-    local hold = num('pace_hold', 12000)
-    local u = (now - num('pace_from') - hold) / hold
-    if u < 1.3 then pace = num('pace_top') * max(0.1, 1 + 0.02 * u * u * u)
+    local hold = s.pace_hold or 12000
+    local u = (now - (s.pace_from or 0) - hold) / hold
+    if u < 1.3 then pace = (s.pace_top or 0) * max(0.1, 1 + 0.02 * u * u * u)
     else pace = pace * 1.08 ^ (q / 1000) end
   elseif mode == 'seek' then
-    pace = pace * num('pace_rise', 1.08) ^ (q / 1000)
+    pace = pace * (s.pace_rise or 1.08) ^ (q / 1000)
   else
-    pace = pace * 2 ^ (q / tau)
-    if mode == 'climb' and pace >= 0.5 * num('pace_top') then
-      set('pace_hold', 12000)
-      set('pace_from', now)
-      pace_track(num('pace_top') * 0.5)
-      pace = num('pace')
+    pace = pace * 2 ^ (q / min(1000, max(50, 2 * (s.latency or 250))))
+    if mode == 'climb' and pace >= 0.5 * (s.pace_top or 0) then
+      s.pace_hold = 12000
+      s.pace_from = now
+      pace_track((s.pace_top or 0) * 0.5)
+      pace = s.pace
     end
   end
-  set('pace', min(pace, 1000))
+  s.pace = min(pace, 1000)
 end
 
 local function take_refusals()
-  if arg[19] == 0 then return end
-  local fresh = now - num('refused_at') > 1000
-  set('refused_at', now)
-  set('refused', num('refused') + arg[19])
+  local fresh = now - (s.refused_at or 0) > 1000
+  s.refused_at = now
+  s.refused = (s.refused or 0) + arg[19]
   if not fresh then return end
   if not anything_known() then
     pace_refused(arg[20])
   elseif arg[21] == 1 then -- we came too near: keep a little more in hand
-    set('margin', min(MARGIN_MAX, num('margin', MARGIN) + 50))
+    s.margin = min(MARGIN_MAX, (s.margin or MARGIN) + 50)
   else -- a limit that the headers do not show: be less hasty, and slower where it was not haste
-    local speedup = num('speedup', SPEEDUP)
-    set('speedup', 1 + (speedup - 1) / 16)
-    if speedup < 1.05 then set('share', max(0.3, num('share', 1) * 0.93)) end
+    local speedup = s.speedup or SPEEDUP
+    s.speedup = 1 + (speedup - 1) / 16
+    if speedup < 1.05 then s.share = max(0.3, (s.share or 1) * 0.93) end
   end
 end
 
@@ -363,39 +363,34 @@ end
 -- Only an answer to a request sent after the newest failure counts as success.
 
 local function breaker_open()
-  local k = num('breaker_step')
-  set('breaker', 'open')
-  set('breaker_probe', 0)
-  set('breaker_until', now + floor(min(4000, 500 * 2 ^ k) * (0.5 + 0.5 * math.random())))
-  set('breaker_step', min(6, k + 1))
-end
-
--- try_most: after so long the one that tries is taken for dead, and another may.
-local function try_most()
-  local usual = 4 * num('latency')
-  return usual > 0 and max(3000, min(15000, usual)) or 15000
+  local step = s.breaker_step or 0
+  math.randomseed(time[2])
+  s.breaker = 'open'
+  s.breaker_probe = 0
+  s.breaker_until = now + floor(min(4000, 500 * 2 ^ step) * (0.5 + 0.5 * math.random()))
+  s.breaker_step = min(6, step + 1)
 end
 
 local function take_ends()
   local ok, failed = arg[15] + arg[19], arg[17]
   if failed > 0 then
-    set('failed_sent', max(num('failed_sent'), arg[18]))
-    set('trouble', 1 - (1 - num('trouble')) * 0.9 ^ failed)
-    set('failed_row', num('failed_row') + failed)
+    s.failed_sent = max(s.failed_sent or 0, arg[18])
+    s.trouble = 1 - (1 - (s.trouble or 0)) * 0.9 ^ failed
+    s.failed_row = (s.failed_row or 0) + failed
     if s.breaker == 'open' then
-      if num('breaker_probe') == 1 then breaker_open() end
-    elseif num('failed_row') >= 5 or num('trouble') > 0.5 or (s.breaker == 'ramp' and ok == 0) then
-      set('trouble', 0.3)
+      if s.breaker_probe == 1 then breaker_open() end
+    elseif s.failed_row >= 5 or s.trouble > 0.5 or (s.breaker == 'ramp' and ok == 0) then
+      s.trouble = 0.3
       breaker_open()
     end
   end
-  if ok > 0 and max(arg[16], arg[20]) > num('failed_sent') then
-    set('trouble', num('trouble') * 0.9 ^ ok)
-    set('failed_row', 0)
+  if ok > 0 and max(arg[16], arg[20]) > (s.failed_sent or 0) then
+    s.trouble = (s.trouble or 0) * 0.9 ^ ok
+    s.failed_row = 0
     if s.breaker == 'open' then
-      set('breaker', 'ramp')
-      set('breaker_from', now)
-      for _, d in ipairs(KINDS) do set(d .. '_next', now) end
+      s.breaker = 'ramp'
+      s.breaker_from = now
+      for i = 1, 3 do s[KINDS[i].next] = now end
     end
   end
 end
@@ -403,155 +398,163 @@ end
 -- ramp: the part of the rate that is allowed while it comes back after a failure.
 local function ramp()
   if s.breaker ~= 'ramp' then return 1 end
-  local part = 0.2 * 2 ^ ((now - num('breaker_from')) / 750)
+  local part = 0.2 * 2 ^ ((now - (s.breaker_from or 0)) / 750)
   if part < 1 then return part end
-  set('breaker', 'shut')
-  set('breaker_step', 0)
+  s.breaker = 'shut'
+  s.breaker_step = 0
   return 1
-end
-
--- haste: how much faster than the refill saved-up credit may be spent.
-local function haste()
-  local credit = 1e12
-  for _, d in ipairs(KINDS) do
-    if known(d) then
-      credit = min(credit, (num(d .. '_left') - keep_back(d)) / refill(d)
-                           + max(0, num(d .. '_next', now) - now))
-    end
-  end
-  local since = (now - num('known_at', now)) / 1000
-  return min(num('speedup', SPEEDUP), 1 + since, 1 + max(0, credit) / HASTE)
 end
 
 local delays, wait, budget = {}, nil, 0
 
--- when: the earliest time at which one more may start.
-local function when(d)
-  local kept, level = keep_back(d), num(d .. '_left')
-  local need = min(cost[d], max(num(d .. '_capacity') - kept, 1)) + kept
-  if d == 'output' and not reserve then need = kept end -- charged as it is produced
-  local t = now
-  if level < need then t = now + (need - level) / refill(d) end
-  return max(t, num(d .. '_next', now) - BURST)
-end
-
 local function grant(t)
-  for _, d in ipairs(KINDS) do charge(d, cost[d]) end
-  if not reserve then set('output_flying', num('output_flying') + cost.output) end
-  delays[#delays + 1] = floor(max(0, t - now) + 0.5)
+  for i = 1, 3 do charge(KINDS[i], cost[i]) end
+  if not reserve then s.output_flying = (s.output_flying or 0) + cost[3] end
+  delays[#delays + 1] = floor(t - now + 0.5)
 end
 
-local function grant_known(want, speed)
+-- keep_back: the level that is left standing. A little of each bucket costs its refill time once;
+-- holding back a part of the rate would cost it for ever.
+local function keep_back(i, d)
+  local limit = s[d.limit] or 0
+  local kept = max((s.margin or MARGIN) * (limit / 60000), 2 * (s[d.cost] or (i == 1 and 1 or 0)))
+  local averaged = i == 1 or (i == 3 and not reserve)
+  if not averaged and limit >= 20000 then kept = kept + 500 end -- headers round to thousands
+  return min(kept, 0.5 * (s[d.capacity] or 0))
+end
+
+-- grant_known: `part` of the rate, and faster while there is saved-up credit.
+local function grant_known(want, part)
+  local flow, need, gap, credit = {}, {}, {}, 1e12 -- of each dimension that is known
+  for i = 1, 3 do
+    local d = KINDS[i]
+    local mean = s[d.cost] or cost[i]
+    s[d.cost] = mean + 0.05 * (cost[i] - mean)
+    if known(d) then
+      local kept = keep_back(i, d)
+      flow[i] = refill(d)
+      need[i] = min(cost[i], max((s[d.capacity] or 0) - kept, 1)) + kept
+      if i == 3 and not reserve then need[i] = kept end -- charged as it is produced
+      credit = min(credit, ((s[d.left] or 0) - kept) / flow[i] + max(0, (s[d.next] or now) - now))
+    end
+  end
+  local since = (now - (s.known_at or now)) / 1000
+  local speed = part * min(s.speedup or SPEEDUP, 1 + since, 1 + max(0, credit) / HASTE)
+  -- What a start takes from the refill in the end: a reservation flows back but for what was produced.
+  for i = 1, 3 do
+    if flow[i] then gap[i] = (i == 3 and arg[5] or cost[i]) / (flow[i] * speed) end
+  end
   while #delays < want do
-    local t = now
-    for _, d in ipairs(KINDS) do
-      if known(d) then t = max(t, when(d)) end
-      t = max(t, bound(d))
+    local t = max(now, bound())
+    for i = 1, 3 do
+      if flow[i] then
+        local left, next = s[KINDS[i].left] or 0, s[KINDS[i].next] or now
+        if left < need[i] then t = max(t, now + (need[i] - left) / flow[i]) end
+        if next - BURST > t then t = next - BURST end
+      end
     end
     if t > now + AHEAD then
       wait = t - now - AHEAD / 2
       return
     end
-    for _, d in ipairs(KINDS) do
-      if known(d) then
-        set(d .. '_next', max(num(d .. '_next', now), t) + lasting[d] / (refill(d) * speed))
-      end
+    for i = 1, 3 do
+      local next = KINDS[i].next
+      if flow[i] then s[next] = max(s[next] or now, t) + gap[i] end
     end
     grant(t)
   end
 end
 
+-- grant_paced: true where any number may start.
 local function grant_paced(want, part)
-  local pace = num('pace', START_RATE) * part * num('share', 1)
-  if num('pace_begun') == 0 then set('pace_begun', now) end
+  local pace = (s.pace or START_RATE) * part * (s.share or 1)
+  if (s.pace_begun or 0) == 0 then s.pace_begun = now end
   local free = pace >= FREE and s.pace_mode ~= 'track' and part == 1 and s.breaker ~= 'open'
-  if free and not me and not overridden() then return true end
+  local overridden = override(REQUESTS) > 0 or override(INPUT) > 0 or override(OUTPUT) > 0
+  if free and not me and not overridden then return true end
   while #delays < want do
-    local paced = max(now, num('pace_next', now - START / pace) - BURST)
-    local t = paced
-    if t > now then set('pace_held', '1') end
-    for _, d in ipairs(KINDS) do t = max(t, bound(d)) end
+    local next = s.pace_next or now - START / pace
+    local paced = max(now, next - BURST)
+    if paced > now then s.pace_held = 1 end
+    local t = max(paced, bound())
     if t > now + AHEAD then
       wait = t - now - AHEAD / 2
       return false
     end
-    set('pace_next', max(num('pace_next', now - START / pace), paced) + 1 / pace)
+    s.pace_next = max(next, paced) + 1 / pace
     grant(t)
   end
   return false
 end
 
-local function remember_costs()
-  for _, d in ipairs(KINDS) do
-    set(d .. '_cost', num(d .. '_cost', cost[d]) + 0.05 * (cost[d] - num(d .. '_cost', cost[d])))
+local function number(n) return format(n % 1 == 0 and n < 1e15 and n > -1e15 and '%d' or '%.15g', n) end
+
+local function write()
+  local fields, n = {}, 0
+  for i = 1, #was, 2 do
+    local field = was[i]
+    local value = s[field]
+    if value ~= nil and value ~= was[i + 1] then
+      fields[n + 1] = field
+      fields[n + 2] = type(value) == 'number' and number(value) or value
+      n = n + 2
+    end
   end
+  if n > 0 then call('HSET', pool, unpack(fields)) end
 end
 
 local function answer(open_in, cause, granted, why, marks)
-  if me and granted > 0 then budget_hold(s, set, me, granted) end
-  local fields = {}
-  for field, value in pairs(changed) do
-    fields[#fields + 1] = field
-    if type(value) == 'number' then value = string.format('%.15g', value) end
-    fields[#fields + 1] = value
-  end
-  if #fields > 0 then call('HSET', pool, unpack(fields)) end
-  keep(open_in + now)
-  local bytes = num('in_bytes')
-  local out = {now, floor(open_in), cause, granted, why, string.format('%.15g', marks[1]),
-               string.format('%.15g', marks[2]), string.format('%.15g', marks[3]),
-               string.format('%.6g', num('output_mean', -1)),
-               bytes > 0 and floor(num('in_tokens') / bytes * 1000000) or -1,
-               floor(min(max(wait or 0, 0), 1000)), floor(num('input_limit')), floor(num('output_limit')), budget}
+  if me and granted > 0 then budgets.hold(granted) end
+  write()
+  -- keep writes at most once an hour, so to ask once a minute is enough.
+  if open_in > 0 or floor(last / LOOK_AT_TTL) ~= floor(now / LOOK_AT_TTL) then keep(open_in + now) end
+  local bytes = s.in_bytes or 0
+  local out = {now, floor(open_in), cause, granted, why, number(marks[1]), number(marks[2]), number(marks[3]),
+               format('%.6g', s.output_mean or -1),
+               bytes > 0 and floor((s.in_tokens or 0) / bytes * 1000000) or -1,
+               floor(min(max(wait or 0, 0), 1000)), floor(s.input_limit or 0), floor(s.output_limit or 0), budget}
   for i = 1, #delays do out[14 + i] = delays[i] end
   return out
 end
 
+local function open_gate()
+  s.open_at, s.cause, s.why = 0, '', ''
+end
+
 if not s.open_at and arg[3] > 0 then -- a new ledger says that it is open
-  set('open_at', 0)
-  set('cause', '')
+  s.open_at, s.cause = 0, ''
 end
 local dt = refresh()
 take_report()
-take_headers()
-take_refusals()
+if arg[28] ~= 0 then take_headers() end
+if arg[19] > 0 then take_refusals() end
 take_ends()
-if known('output') or num('output_flying') > 0 then
-  set('output_flying', max(0, num('output_flying') + arg[13] - arg[10] - arg[22] - arg[26]))
+if known(OUTPUT) or (s.output_flying or 0) > 0 then
+  s.output_flying = max(0, (s.output_flying or 0) + arg[13] - arg[10] - arg[22] - arg[26])
 end
-local marks = {num('requests_spent'), num('input_spent'), num('output_spent')}
-
-local function open_gate()
-  set('open_at', 0)
-  set('cause', '')
-  set('why', '')
-end
+local marks = {s.requests_spent or 0, s.input_spent or 0, s.output_spent or 0}
 
 -- shut_by_budget: no call until the day is over, or an operator lifts the budget.
 local function shut_by_budget(m)
   local open_in = DAY - now % DAY
   local name = m == 'tokens' and 'PENSTOCK_BUDGET_TOKENS' or 'PENSTOCK_BUDGET_USD'
-  local why = string.format('%s: %.15g of %.15g are spent on %s', name, num('budget_' .. m .. '_spent'),
-                            me.limit[m], s.budget_day)
-  set('open_at', now + open_in)
-  set('cause', 'budget')
-  set('why', why)
-  set('since', now)
-  set('step', 0)
-  set('shut_budget', num('shut_budget') + 1)
+  local why = format('%s: %.15g of %.15g are spent on %s', name, s['budget_' .. m .. '_spent'] or 0,
+                     me.limit[m], s.budget_day)
+  s.open_at, s.cause, s.why, s.since, s.step = now + open_in, 'budget', why, now, 0
+  s.shut_budget = (s.shut_budget or 0) + 1
   budget = 2
   return answer(open_in, 'budget', 0, why, marks)
 end
 
 -- The gate: shut by a 429, by the account's trouble, by a budget, or by a person.
-local open_at, cause, step, probing = state()
-local new_day = s.budget_day and budget_new_day(s, set)
+local open_at, cause, step, probing = s.open_at or 0, s.cause or '', s.step or 0, s.probing == 1
+local new_day = s.budget_day and budgets.new_day()
 if me then
-  budget_new_day(s, set)
-  budget_hear(s, set, me)
+  budgets.new_day()
+  budgets.hear()
 end
 if cause == 'budget' and (new_day or arg[2] == 1) then
-  local reached = me and select(2, budget_room(s, me, 1))
+  local reached = me and select(2, budgets.room(1))
   if not reached then
     open_gate()
     open_at, cause = 0, ''
@@ -563,15 +566,14 @@ if open_at > now and not (step > 0 and arg[2] == 1 and (deserted or not probing)
 end
 if step > 0 then
   if arg[3] == 0 then return answer(0, cause, 0, s.why or '', marks) end
-  set('open_at', now + arg[1])
-  set('probing', 1)
+  s.open_at, s.probing = now + arg[1], 1
   delays[1] = 0
   return answer(0, cause, 1, s.why or '', marks)
 end
 if cause ~= '' then open_gate() end
 local want = arg[3]
 if me and want ~= 0 then
-  local room, reached = budget_room(s, me, want < 0 and 64 or want)
+  local room, reached = budgets.room(want < 0 and 64 or want)
   if reached then return shut_by_budget(reached) end
   if room == 0 then
     wait, budget = 100, 1
@@ -583,22 +585,24 @@ if me and want ~= 0 then
 end
 if want < 0 then return answer(0, '', -1, '', marks) end
 if s.breaker == 'open' and want > 0 then
-  local trying = num('breaker_probe') == 1 and now - num('breaker_probe_at') < try_most()
-  if now < num('breaker_until') or trying then
-    wait = max(num('breaker_until') - now, 250)
+  -- After so long the one that tries is taken for dead, and another may.
+  local usual = 4 * (s.latency or 0)
+  local patience = usual > 0 and max(3000, min(15000, usual)) or 15000
+  local trying = s.breaker_probe == 1 and now - (s.breaker_probe_at or 0) < patience
+  local till = s.breaker_until or 0
+  if now < till or trying then
+    wait = max(till - now, 250)
     return answer(0, 'overload', 0, 'calls break: one in the fleet tries', marks)
   end
-  set('breaker_probe', 1)
-  set('breaker_probe_at', now)
+  s.breaker_probe, s.breaker_probe_at = 1, now
   want = 1
 end
-pace_grow(dt)
-local part = ramp() * num('share', 1)
+if s.pace_held == 1 then pace_grow(dt) end
+local part = ramp()
 if want > 0 and anything_known() then
-  remember_costs()
-  grant_known(want, part * haste())
-elseif want > 0 and grant_paced(want, ramp()) then
+  grant_known(want, part * (s.share or 1))
+elseif want > 0 and grant_paced(want, part) then
   return answer(0, '', -1, '', marks)
 end
-if s.breaker == 'open' and want > 0 and #delays == 0 then set('breaker_probe', 0) end
+if s.breaker == 'open' and want > 0 and #delays == 0 then s.breaker_probe = 0 end
 return answer(0, '', #delays, '', marks)
