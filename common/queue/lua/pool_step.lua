@@ -106,10 +106,11 @@ local function anything_known() return known(REQUESTS) or known(INPUT) or known(
 -- override: a limit a minute that an operator has set, per ms; 0 = none. It has a pace of its own, so
 -- that what headers say of the API's bucket, which is larger, does not loosen it.
 local function override(d) return (s[d.override] or 0) / 60000 end
+local overridden = override(REQUESTS) > 0 or override(INPUT) > 0 or override(OUTPUT) > 0
 
--- bound: the earliest time at which the overrides let one more start.
+-- bound: the earliest time, now or later, at which the overrides let one more start.
 local function bound()
-  local t = 0
+  local t = now
   for i = 1, 3 do
     local d = KINDS[i]
     if override(d) > 0 then t = max(t, (s[d.override_next] or now) - BURST) end
@@ -128,8 +129,9 @@ local function charge(d, n)
   if n == 0 then return end
   s[d.left] = (s[d.left] or 0) - n
   s[d.spent] = (s[d.spent] or 0) + n
-  local most = override(d)
-  if most > 0 then s[d.override_next] = max(s[d.override_next] or now, now - BURST) + n / most end
+  if overridden and override(d) > 0 then
+    s[d.override_next] = max(s[d.override_next] or now, now - BURST) + n / override(d)
+  end
 end
 
 -- refresh brings the ledger to this moment; returns the ms since it was last.
@@ -445,11 +447,12 @@ local function grant_known(want, part)
     if flow[i] then gap[i] = (i == 3 and arg[5] or cost[i]) / (flow[i] * speed) end
   end
   while #delays < want do
-    local t = max(now, bound())
+    local t = overridden and bound() or now
     for i = 1, 3 do
       if flow[i] then
         local left, next = s[KINDS[i].left] or 0, s[KINDS[i].next] or now
-        if left < need[i] then t = max(t, now + (need[i] - left) / flow[i]) end
+        local filled = left < need[i] and now + (need[i] - left) / flow[i] or now
+        if filled > t then t = filled end
         if next - BURST > t then t = next - BURST end
       end
     end
@@ -470,13 +473,12 @@ local function grant_paced(want, part)
   local pace = (s.pace or START_RATE) * part * (s.share or 1)
   if (s.pace_begun or 0) == 0 then s.pace_begun = now end
   local free = pace >= FREE and s.pace_mode ~= 'track' and part == 1 and s.breaker ~= 'open'
-  local overridden = override(REQUESTS) > 0 or override(INPUT) > 0 or override(OUTPUT) > 0
   if free and not me and not overridden then return true end
   while #delays < want do
     local next = s.pace_next or now - START / pace
     local paced = max(now, next - BURST)
     if paced > now then s.pace_held = 1 end
-    local t = max(paced, bound())
+    local t = overridden and max(paced, bound()) or paced
     if t > now + AHEAD then
       wait = t - now - AHEAD / 2
       return false
