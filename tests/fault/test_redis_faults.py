@@ -95,6 +95,25 @@ def test_a_frozen_redis_is_noticed_and_nothing_is_recovered_from_the_living():
         assert fleet.sim.stats()["requests"] == 1 and fleet.stat("recoveries") == 0
 
 
+def test_what_runs_while_redis_stands_still_for_longer_than_a_lease_is_called_once():
+    """What lay in a socket meanwhile, recovery too, is done before the holders' renewals."""
+    with Fleet(latency="constant:9000") as fleet:
+        began = time.monotonic()
+        workers = [fleet.worker(concurrency=4, lease_ms=2000) for _ in range(3)]
+        fleet.push(*[{"id": f"r{n}", "prompt": "r"} for n in range(6)])
+        fleet.sim.wait_for(6)
+        wait_until(lambda: time.monotonic() - began > 6, 10, "recovery to be allowed")
+        for _ in range(2):
+            fleet.redis.process.send_signal(signal.SIGSTOP)
+            wait_until(lambda mark=time.monotonic(): time.monotonic() - mark > 2.6, 5, "leases to run out")
+            fleet.redis.process.send_signal(signal.SIGCONT)
+            fleet.r.ping()
+        results = fleet.results([f"r{n}" for n in range(6)], timeout_s=30)
+        assert fleet.stat("recoveries") == 0 and fleet.sim.stats()["requests"] == 6
+        assert {r["attempts"] for r in results.values()} == {1}
+        assert all(not w.events("lease_lost") for w in workers)
+
+
 def test_a_full_redis_takes_nothing_more_and_still_finishes_what_runs():
     with Fleet(latency="constant:1500") as fleet:
         worker = fleet.worker(concurrency=2)

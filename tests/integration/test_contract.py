@@ -58,6 +58,19 @@ def test_a_job_that_comes_to_an_idle_worker_is_claimed_and_admitted_in_one_move(
     assert renamed() >= 9, "what lies behind it is read first"
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_metrics_count_what_becomes_of_payloads_however_they_come(fleet, together):
+    admin = Admin(fleet.worker(env={"PENSTOCK_HTTP": "127.0.0.1:0"}))
+    jobs = [{"id": "a", "prompt": "x"}, {"id": "later", "prompt": "x", "delay_ms": 3600000},
+            {"id": "later", "prompt": "x"}, {"id": "later", "prompt": "x"}]
+    for some in [jobs] if together else [[job] for job in jobs]:
+        fleet.push(*some)
+        wait_until(lambda: fleet.r.llen(fleet.key("jobs")) == 0, 10, "it to be taken")
+    wait_until(lambda: fleet.stat("duplicates") == 2, 10, "all to be seen")
+    wait_until(lambda: admin.metric("penstock_jobs_duplicate_total") == 2
+               and admin.metric("penstock_jobs_admitted_total") == 2, 10, "the metrics")
+
+
 def test_a_worker_with_room_for_many_asks_once_for_a_job_that_comes_alone(fleet):
     claims = lambda: fleet.r.info("commandstats")["cmdstat_mget"]["calls"]  # nothing else uses it
     idle = lambda: fleet.r.info("clients")["blocked_clients"] == 1

@@ -264,7 +264,8 @@ class Queue:
         return [text(id) for id in ids]
 
     def tick(self, recover=True, max_recoveries=5, ttl=TTL_MS, cancelled_ttl=7 * 86_400_000, max_dead=0):
-        reply = self.call("tick", int(recover), max_recoveries, ttl, cancelled_ttl,
+        until = recover if recover is not True else 1 << 50
+        reply = self.call("tick", int(until), max_recoveries, ttl, cancelled_ttl,
                           ',"status":"failed"}', ',"status":"cancelled"}', max_dead)
         return Tick(*reply[:6], reply[6] == 1, *reply[7:9], reply[9] & 1 == 1, reply[9] & 2 == 2,
                     [text(id) for id in reply[10:]])

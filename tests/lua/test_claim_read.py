@@ -14,6 +14,7 @@ def test_leases_it_under_its_own_id(q):
     q.push(JOB)
     claim = q.claim(read=read(run="r"))
     [item] = claim.items
+    assert claim.why == "admitted"
     assert (item.id, item.payload, item.bytes) == ("a", JOB.encode(), len(JOB))
     assert (item.attempts, item.throttles, item.recoveries, item.expires_at) == (0, 0, 0, -1)
     assert not item.cancelled and item.started == 0
@@ -34,8 +35,9 @@ def test_it_is_settled_as_any_other(q):
 
 def test_another_payload_waits_for_its_admission(q):
     q.push('{"id":"b"}')
-    [item] = q.claim(read=read()).items
-    assert item.claimed and item.payload == b'{"id":"b"}'
+    claim = q.claim(read=read())
+    [item] = claim.items
+    assert claim.why == "" and item.claimed and item.payload == b'{"id":"b"}'
     assert not q.redis.exists(q.key("job:a"))
 
 
@@ -88,7 +90,7 @@ def test_one_whose_id_is_in_use_waits_for_its_admission(q1, finished):
 def test_one_that_may_not_start_yet_is_delayed(q1):
     q1.push(JOB)
     claim = q1.claim(read=read(start=60_000, start_is="in"))
-    assert claim.items == []
+    assert (claim.items, claim.why) == ([], "admitted")
     assert q1.place("a") == ["delayed"]
     assert claim.next_due == q1.score("delayed", "a") == int(q1.job("a")["created"]) + 60_000
 
@@ -98,6 +100,15 @@ def test_one_of_a_paused_run_is_held(q1):
     q1.push(JOB)
     assert q1.claim(read=read(run="r")).items == []
     assert q1.place("a") == ["delayed"] and q1.job("a")["waits_for"] == "held"
+
+
+@pytest.mark.parametrize("name", ["held", "held:r"])
+def test_a_run_that_cannot_be_looked_up_is_not_held(server, q1, name):
+    q1.check = False
+    q1.redis.set(q1.key(name), "a stranger's")
+    q1.push(JOB)
+    assert q1.claim(read=read(run="r")).ids == ["a"]
+    server.client.flushall()
 
 
 def test_one_that_has_expired_says_so(q):

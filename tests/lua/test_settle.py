@@ -319,6 +319,7 @@ def test_counters_that_someone_spoilt_stop_nothing(q):
     q.redis.set(q.key("stats"), "mine")
     q.redis.set(q.key("run:r"), "mine", px=100_000)
     assert q.settle(done("a", token, run="r")) == ["ok"]
+    assert q.ttl("run:r") <= 100_000, "what is another's is not kept longer"
     q.push("1")
     assert len(q.claim().items) == 1
     q.redis.delete(q.key("stats"), q.key("run:r"))

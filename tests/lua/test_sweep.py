@@ -98,3 +98,15 @@ def test_of_another_queues_jobs_nothing_changes(server, lame):
     other.redis.zrem(other.key("active"), "a")
     sweep(lame, pages=3)
     assert other.place("a") == []
+
+
+def test_a_strangers_key_is_left_alone_and_stops_no_one(lame):
+    lame.take("b")
+    lame.pass_ms(LEASE_MS + 1)
+    lame.take("a")
+    lame.redis.zrem(lame.key("active"), "a")
+    lame.redis.set(lame.key("job:foreign"), "a stranger's")
+    sweep(lame)
+    assert lame.place("a") == ["active"] and lame.place("b") == ["delayed"]
+    assert lame.counts()["recoveries"] == "1"
+    assert lame.redis.get(lame.key("job:foreign")) == b"a stranger's"

@@ -81,6 +81,15 @@ def test_recovers_nothing_while_it_is_told_not_to(q):
     assert q.place("a") == ["active"]
 
 
+def test_a_tick_that_lay_about_while_redis_was_away_recovers_nothing(q):
+    """The renewals of those that live come after it."""
+    q.take("a")
+    run_out(q)
+    assert q.tick(recover=q.now() - 1).recovered == 0
+    assert q.place("a") == ["active"]
+    assert q.tick(recover=q.now() + 5000).recovered == 1
+
+
 def test_takes_back_a_payload_to_where_it_came_from(q):
     q.push("1", "2")
     q.claim(want=1)

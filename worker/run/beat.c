@@ -33,13 +33,22 @@ static bool cancel_running(struct wqueue *q, const struct reply *reply)
     return fresh;
 }
 
+static uint64_t renew_every_ms(const struct run *r)
+{
+    return (uint64_t)r->conf->lease_ms / 3;
+}
+
 static void on_tick(int err, const struct reply *reply, void *arg)
 {
     struct wqueue *q = arg;
+    struct run *r = q->run;
+    uint64_t now_ms = clock_mono_ms();
     q->ticking = false;
     run_answered(q, SCRIPT_TICK, err, reply);
     if (err)
         return;
+    if (now_ms - q->ticked_ms > renew_every_ms(r)) // Redis, or this worker, has been stopped
+        r->recover_from_ms = MAX(r->recover_from_ms, now_ms + (uint64_t)r->conf->lease_ms);
     run_hear(q->run, reply);
     int64_t waiting = reply_int_or(reply_at(reply, 2), 0);
     int64_t recovered = reply_int_or(reply_at(reply, 7), 0);
@@ -90,7 +99,7 @@ void beat_tick(struct wqueue *q)
     if (recovers)
         FAULT("recover.before");
     args_clear(&r->args);
-    args_add_int(&r->args, recovers);
+    args_add_int(&r->args, recovers ? run_now(r) + (int64_t)renew_every_ms(r) : 0);
     args_add_int(&r->args, r->conf->max_recoveries);
     args_add_int(&r->args, r->conf->result_ttl_s * 1000);
     args_add_int(&r->args, CANCELLED_KEPT_MS);
@@ -162,7 +171,7 @@ void beat_renew(struct wqueue *q)
 {
     struct run *r = q->run;
     struct renewal *w = NULL;
-    q->renew_at_ms = clock_mono_ms() + (uint64_t)r->conf->lease_ms / 3;
+    q->renew_at_ms = clock_mono_ms() + renew_every_ms(r);
     for (int s = 0; s < ATTEMPT_GONE; s++) {
         list_each(&r->by_state[s], k)
         {

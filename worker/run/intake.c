@@ -198,8 +198,6 @@ static void take_item(struct wqueue *q, const struct claim *c, const struct repl
     } else {
         span_copy(a->id, sizeof a->id, id);
         a->admitted = true;
-        if (c->seen && span_is(id, c->seen->id))
-            note_admitted(q, c->seen->job.run);
         a->attempts = reply_int_or(reply_at(item, 3), 0);
         a->throttles = reply_int_or(reply_at(item, 4), 0);
         a->recoveries = reply_int_or(reply_at(item, 5), 0);
@@ -222,7 +220,7 @@ static void take_item(struct wqueue *q, const struct claim *c, const struct repl
 }
 
 // learn notes what a claim's answer says of the queue as a whole.
-static void learn(struct wqueue *q, const struct reply *reply)
+static void learn(struct wqueue *q, const struct claim *c, const struct reply *reply)
 {
     struct span why = {0};
     int64_t waiting = reply_int_or(reply_at(reply, 2), 0);
@@ -230,6 +228,8 @@ static void learn(struct wqueue *q, const struct reply *reply)
     reply_str(reply_at(reply, 3), &why);
     q->paused = span_is(why, "paused");
     queue_is_newer(q, span_is(why, "version"));
+    if (c->seen && span_is(why, "admitted"))
+        note_admitted(q, c->seen->job.run);
     q->waiting_jobs = waiting;
     bool due = q->next_due_ms >= 0 && q->next_due_ms <= run_now(q->run);
     q->hot = false;
@@ -255,7 +255,7 @@ static void on_claimed(int err, const struct reply *reply, void *arg)
     }
     FAULT("claim.after");
     run_hear(q->run, reply);
-    learn(q, reply);
+    learn(q, c, reply);
     size_t count = reply_count(reply);
     q->pass -= (double)(c->want - MIN(c->want, count - MIN(count, (size_t)4))) / (double)q->weight;
     for (size_t i = 4; i < count; i++)
@@ -303,7 +303,8 @@ static void admitted(struct attempt *a, const struct reply *answer)
     int64_t created = reply_int_or(reply_at(answer, 1), 0);
     a->created = created > 0 ? created : a->created;
     a->expires_at = reply_int_or(reply_at(answer, 2), -1);
-    note_admitted(a->queue, a->job.run);
+    if (!span_is(code, "duplicate") && !span_is(code, "lost"))
+        note_admitted(a->queue, a->job.run);
     if (span_is(code, "active")) {
         attempt_go(a, ATTEMPT_WAITING);
         call_ready(a);

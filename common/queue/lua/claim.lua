@@ -12,8 +12,8 @@
   First delayed jobs that are to be cancelled, then what is due, then `jobs` from the right. Another
   payload from `jobs` is not parsed here: it is leased under its claim id, and `admit` follows.
 
-  Returns {now, next due or -1, LLEN jobs, why, item...}; why is '', 'paused' or 'version' (the
-  queue belongs to a newer Penstock). An item is {claim id, payload, bytes, created} or
+  Returns {now, next due or -1, LLEN jobs, why, item...}; why is '', 'paused', 'version' (the
+  queue belongs to a newer Penstock) or 'admitted' (the payload that was seen is a job now). An item is {claim id, payload, bytes, created} or
   {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled, started}.
   A counter that its hash lacks is 0.
   The payload of a large job is false: HGET job:<id> payload brings it without crossing Lua again.
@@ -29,6 +29,7 @@ local want = math.min(tonumber(ARGV[4]), 100)
 local items, ids, bytes, full = {}, {}, 0, false
 local left = {} -- what is to leave delayed
 local op = stem .. 'op:' .. token
+local admitted = false -- the payload that the worker had seen?
 local soonest, waiting -- when the next delayed job is due, -1 = none; how many are in `jobs`
 
 -- fits: may a job of that size join this batch?
@@ -133,6 +134,7 @@ local function admit_read(payload)
   local id = ARGV[7]
   if call('EXISTS', stem_job .. id, stem_result .. id) > 0 then return false end
   lease_payload(id, payload)
+  admitted = true
   local code, at, expires_at = unpack(enter('', 7))
   if code == 'delayed' then
     soonest = next_due()
@@ -209,4 +211,4 @@ if not paused and want > 0 then
 end
 lease_all()
 write_counts()
-return answer(paused and 'paused' or '')
+return answer(paused and 'paused' or admitted and 'admitted' or '')

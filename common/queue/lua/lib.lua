@@ -58,17 +58,17 @@ end
 -- dollars: billionths at most, and no zeros behind.
 local function dollars(n) return (string.gsub(format('%.9f', n), '%.?0+$', '')) end
 
--- add_counts: a key that someone has made something else of must not stop the jobs, so it is left.
+-- add_counts: a key that someone has made something else of must not stop the jobs, so it is left. False then.
 local function add_counts(key, fields, ...)
   local names, extra, args = {}, {...}, {}
   for field in pairs(fields) do names[#names + 1] = field end
-  if #names == 0 then return end
+  if #names == 0 then return true end
   if #names == 1 and #extra == 0 and names[1] ~= 'cost_usd' then
     local sum = try('HINCRBY', key, names[1], text(fields[names[1]]))
-    if type(sum) == 'number' then return end
+    if type(sum) == 'number' then return true end
   end
   local had = try('HMGET', key, unpack(names))
-  if had.err then return end
+  if had.err then return false end
   for i = 1, #names do
     local sum = (tonumber(had[i] or 0) or 0) + fields[names[i]]
     args[2 * i - 1] = names[i]
@@ -76,15 +76,17 @@ local function add_counts(key, fields, ...)
   end
   for i = 1, #extra do args[#args + 1] = extra[i] end
   call('HSET', key, unpack(args))
+  return true
 end
 
 local function write_counts()
   add_counts(stats, sums)
   for run, fields in pairs(runs) do
     local key = stem .. 'run:' .. run
-    add_counts(key, fields, 'updated', text(now))
-    try('HSETNX', key, 'created', text(now))
-    call('PEXPIRE', key, RUN_KEPT)
+    if add_counts(key, fields, 'updated', text(now)) then
+      call('HSETNX', key, 'created', text(now))
+      call('PEXPIRE', key, RUN_KEPT)
+    end
   end
 end
 
@@ -136,13 +138,12 @@ local any_held
 local function is_held(run)
   if run == '' then return false end
   if any_held == nil then any_held = call('EXISTS', held) == 1 end
-  return any_held and call('SISMEMBER', held, run) == 1
+  return any_held and try('SISMEMBER', held, run) == 1
 end
 
 -- hold gives the time at which a held job is due; the caller puts it there.
 local function hold(id, run, key, due)
-  call('SADD', held_ids .. run, id)
-  call('PEXPIRE', held_ids .. run, HELD_KEPT)
+  if type(try('SADD', held_ids .. run, id)) == 'number' then call('PEXPIRE', held_ids .. run, HELD_KEPT) end
   local waited_for = call('HGET', key, 'waits_for') or ''
   if waited_for ~= 'held' then call('HSET', key, 'held_for', waited_for) end
   call('HSET', key, 'waits_for', 'held', 'held_due', due)

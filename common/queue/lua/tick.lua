@@ -1,7 +1,9 @@
 #!lua flags=allow-oom
 --[[ tick: once a second from each worker: recover, cancel, and say how things stand.
 
-  ARGV[1] recover         1 = take back leases that ran out; 0 = not now (Redis was away lately)
+  ARGV[1] recover until   take back leases that ran out, if it is not later than this (Redis time, ms): a call
+                          that lay in a socket while Redis was away would run before the holders' renewals.
+                          0 = not now (Redis was away lately)
   ARGV[2] max recoveries  of a payload that kills workers before it is admitted; 0 = no limit
   ARGV[3] ttl             ms of a result
   ARGV[4] cancelled ttl   ms of the result of a job that was cancelled before it came
@@ -145,7 +147,7 @@ end
 -- put_back: the place that the state of a job names; a lease of 30 s, for its holder may live.
 local PLACES = {active = active, delayed = delayed, dead = dead}
 local function put_back(id)
-  local f = call('HMGET', stem_job .. id, 'state', 'due', 'died')
+  local f = try('HMGET', stem_job .. id, 'state', 'due', 'died') -- a stranger's key is left alone
   local place = PLACES[f[1] or '']
   if not place or call('ZSCORE', place, id) then return end
   local at = f[1] == 'active' and now + 30000 or tonumber(f[1] == 'dead' and f[3] or f[2]) or now
@@ -174,7 +176,7 @@ end
 
 local function work()
   check_sets()
-  if ARGV[1] == '1' then recover() end
+  if now <= tonumber(ARGV[1]) then recover() end
   sweep()
   cap_dead(tonumber(ARGV[7] or '0'))
   local cancels = call('SCARD', cancel)
