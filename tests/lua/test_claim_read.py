@@ -102,12 +102,21 @@ def test_one_of_a_paused_run_is_held(q1):
     assert q1.place("a") == ["delayed"] and q1.job("a")["waits_for"] == "held"
 
 
-@pytest.mark.parametrize("name", ["held", "held:r"])
-def test_a_run_that_cannot_be_looked_up_is_not_held(server, q1, name):
+def test_a_run_that_cannot_be_looked_up_is_not_held(server, q1):
     q1.check = False
-    q1.redis.set(q1.key(name), "a stranger's")
+    q1.redis.set(q1.key("held"), "a stranger's")
     q1.push(JOB)
     assert q1.claim(read=read(run="r")).ids == ["a"]
+    server.client.flushall()
+
+
+def test_a_paused_run_holds_its_job_though_its_list_is_a_strangers(server, q1):
+    q1.check = False
+    q1.redis.sadd(q1.key("held"), "r")
+    q1.redis.set(q1.key("held:r"), "a stranger's")
+    q1.push(JOB)
+    assert q1.claim(read=read(run="r")).items == []
+    assert q1.place("a") == ["delayed"] and q1.redis.get(q1.key("held:r")) == b"a stranger's"
     server.client.flushall()
 
 
