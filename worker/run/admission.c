@@ -22,6 +22,14 @@ void admission_args(struct args *args, const char *id, const struct job *job)
     args_add(args, job->run);
 }
 
+void admission_id(const struct job *job, int64_t now_ms, char ret[ID_BYTES_MAX + 1])
+{
+    if (job->id.len)
+        span_copy(ret, ID_BYTES_MAX + 1, job->id);
+    else
+        ulid_make(now_ms, ret);
+}
+
 struct preview *preview_new(struct span payload, size_t bytes_max, int64_t now_ms)
 {
     struct job_fault fault;
@@ -37,10 +45,7 @@ struct preview *preview_new(struct span payload, size_t bytes_max, int64_t now_m
         free(p);
         return NULL;
     }
-    if (p->job.id.len)
-        span_copy(p->id, sizeof p->id, p->job.id);
-    else
-        ulid_make(now_ms, p->id);
+    admission_id(&p->job, now_ms, p->id);
     return p;
 }
 

@@ -10,6 +10,9 @@
 // admission_args adds the eight arguments that common/queue/lua/admit_lib.lua names.
 void admission_args(struct args *args, const char *id, const struct job *job);
 
+// admission_id writes the job's own id, or a new one where it names none. now_ms: Redis time.
+void admission_id(const struct job *job, int64_t now_ms, char ret[ID_BYTES_MAX + 1]);
+
 // preview: a payload that has been seen at the right end of `jobs`. It is not ours yet.
 struct preview {
     struct job job; // borrows from payload

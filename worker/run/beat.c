@@ -33,6 +33,8 @@ static bool cancel_running(struct wqueue *q, const struct reply *reply)
     return fresh;
 }
 
+// A lease is renewed so often that two thirds of it are left at least. So what Redis is late with
+// by less than that step finds no living holder's lease run out; by more, nothing is recovered.
 static uint64_t renew_every_ms(const struct run *r)
 {
     return (uint64_t)r->conf->lease_ms / 3;

@@ -158,10 +158,7 @@ static void read_payload(struct attempt *a)
         admit_again(a);
         return;
     }
-    if (!err && a->job.id.len)
-        span_copy(a->id, sizeof a->id, a->job.id);
-    else
-        ulid_make(run_now(r), a->id);
+    admission_id(&a->job, run_now(r), a->id);
     list_append(err ? &a->queue->to_reject : &a->queue->to_admit, &a->todo);
 }
 

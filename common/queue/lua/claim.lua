@@ -13,8 +13,8 @@
   payload from `jobs` is not parsed here: it is leased under its claim id, and `admit` follows.
 
   Returns {now, next due or -1, LLEN jobs, why, item...}; why is '', 'paused', 'version' (the
-  queue belongs to a newer Penstock) or 'admitted' (the payload that was seen is a job now). An item is {claim id, payload, bytes, created} or
-  {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled, started}.
+  queue belongs to a newer Penstock) or 'admitted' (the payload that was seen is a job now). An item
+  is {claim id, payload, bytes, created} or {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled, started}.
   A counter that its hash lacks is 0.
   The payload of a large job is false: HGET job:<id> payload brings it without crossing Lua again.
   Keeps:   a job is in one of jobs, delayed and active, never in two and never in none.
