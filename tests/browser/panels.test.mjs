@@ -135,6 +135,24 @@ test('a job tells its life; its payload only when asked', async () => {
   });
 });
 
+test('a job asked for in the moment in which the window shuts is shown', async () => {
+  await with_({}, {}, async (fleet, page) => {
+    await fleet.push('default', {id: 'one', prompt: 'x'});
+    await fleet.result('default', 'one');
+    const find = () => document.getElementById('find').requestSubmit();
+    await page.locator('#find-id').fill('one');
+    await page.evaluate(find);
+    await reads(page, '#job-body', /State\s+succeeded/);
+    // The dialog tells of its shutting only afterwards, when the next question is on its way.
+    await page.evaluate(() => {
+      document.getElementById('job').close();
+      document.getElementById('find').requestSubmit();
+    });
+    await reads(page, '#job-body', /State\s+succeeded/);
+    assert.ok(await page.locator('#job').evaluate(d => d.open));
+  });
+});
+
 test('text from jobs, the API and Redis is shown as text', async () => {
   const evil = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>';
   await with_({}, {PENSTOCK_QUEUES: 'default,other'}, async (fleet, page) => {

@@ -179,6 +179,7 @@ export function startJob() {
   $('job-close').addEventListener('click', () => $('job').close());
   $('job').addEventListener('click', e => { if (e.target === $('job')) $('job').close(); });
   $('job').addEventListener('close', () => {
+    if ($('job').open) return; // the event comes late: another job has been asked for since
     if (here) clearTimeout(here.timer);
     here = null;
   });
