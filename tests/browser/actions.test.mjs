@@ -139,6 +139,26 @@ test('an action that fails says why and leaves the question open', async () => {
   page.faults = page.faults.filter(f => !/503/.test(f));
 });
 
+test('an action that ends late leaves the next question open, and says how it went', async () => {
+  let go;
+  await page.route('**/api/queues/pause', async route => {
+    await new Promise(done => { go = done; });
+    await route.continue();
+  });
+  await page.getByRole('button', {name: 'Pause queue bulk'}).click();
+  await page.locator('#ask-yes').click();
+  await until(() => go, 'the action to be on its way');
+  await page.locator('#ask-no').click();
+  await page.getByRole('button', {name: 'Pause queue default'}).click();
+  go();
+  await reads(page, '#said', /Pause this queue: done/);
+  assert.match(await page.locator('#ask-text').innerText(), /^default\./);
+  assert.ok(await page.locator('#ask-yes').isEnabled());
+  await answer(false);
+  assert.notEqual(await paused('bulk'), null);
+  assert.equal(await paused('default'), null);
+});
+
 test('everything can be done by keyboard', async () => {
   const focused = () => page.evaluate(() => document.activeElement.getAttribute('aria-label') || document.activeElement.id ||
                                             document.activeElement.textContent);

@@ -49,6 +49,7 @@ function outcome(what, said) {
 
 async function yes() {
   const what = now, body = {...what.body};
+  const asked = () => now === what && $('ask').open; // it was not cancelled while we waited
   if (what.reason && $('ask-reason').value.trim()) body.reason = $('ask-reason').value.trim();
   if (what.limit) {
     body.kind = $('ask-kind').value;
@@ -58,11 +59,12 @@ async function yes() {
   $('ask-yes').disabled = true;
   try {
     const said = await act(what.path, body, $('ask-who').value);
-    $('ask').close();
+    if (asked()) $('ask').close();
     say(outcome(what, said));
     if (what.then) what.then(said);
     after();
   } catch (e) {
+    if (!asked()) return say(`${what.title.replace('?', '')}: ${e.message}`, true);
     $('ask-yes').disabled = false;
     text($('ask-wrong'), e.message);
   }
