@@ -127,7 +127,8 @@ static void without_http2_one_each(void **state)
 }
 
 // Eight streams a connection: 80 calls need ten. Where it is known that the server has HTTP/2, each
-// connection is waited for before another is opened.
+// connection is waited for before another is opened; but libcurl hears of the eight a moment after
+// that, and what it has sent beyond them meanwhile goes over others: a few more on a busy machine.
 static void narrow_server_gets_more_connections(void **state)
 {
     (void)state;
@@ -142,7 +143,8 @@ static void narrow_server_gets_more_connections(void **state)
     httptry_wait(&f.t, httpd_requests(f.t.server) == 81, WAIT_MS);
     httpd_release(f.t.server);
     int connections = finish_many(&f, got, 80, "HTTP/2.0");
-    assert_true(connections >= 10 && connections <= 12);
+    if (connections < 10 || connections > 20)
+        fail_msg("%d connections", connections);
     front_fini(&f);
 }
 
