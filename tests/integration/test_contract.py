@@ -41,7 +41,7 @@ def test_the_least_job_there_is_gets_an_answer_and_an_id(fleet):
 
 
 def test_a_job_that_comes_to_an_idle_worker_is_claimed_and_admitted_in_one_move(fleet):
-    renamed = lambda: fleet.r.info("commandstats").get("cmdstat_rename", {}).get("calls", 0)
+    renamed = lambda: fleet.r.info("commandstats").get("cmdstat_renamenx", {}).get("calls", 0)
     idle = lambda: fleet.r.info("clients")["blocked_clients"] == 1
     admin = Admin(fleet.worker(env={"PENSTOCK_HTTP": "127.0.0.1:0"}))
     for n, job in enumerate(({"id": "named", "prompt": "x", "run": "r"}, {"prompt": "x", "reply_to": "me"})):

@@ -139,7 +139,7 @@ class Admitted:
 
 @dataclasses.dataclass
 class End:
-    """What became of a job: the fifteen arguments of settle."""
+    """What became of a job; settle is told what goes with its verb."""
     id: str
     token: str
     verb: str
@@ -156,6 +156,14 @@ class End:
     cost_usd: object = 0
     cause: str = ""
     started: str = "0"
+
+    def args(self):
+        head = [self.id, self.token, self.verb, self.value, self.why, self.reply_to, self.run]
+        counts = [self.attempts, self.throttles, self.last_status, self.last_error]
+        if self.verb == "later":
+            return [*head, *counts, self.started]
+        head += [self.input_tokens, self.output_tokens, self.cost_usd]
+        return [*head, self.cause, *counts] if self.verb == "bury" else head
 
 
 def done(id, token, **more):
@@ -240,15 +248,16 @@ class Queue:
         seen = (read[0], *dataclasses.astuple(read[1])[1:]) if read else ()
         args = (token, worker, lease, want, id_stem)
         now, next_due, waiting, why, *items = self.call("claim", *args, *seen, again=args)
-        return Claim(token, now, next_due, waiting, text(why), [claim_item(item) for item in items])
+        return Claim(token, now, next_due, waiting, text(why), [claim_item(item, now) for item in items])
 
     def admit(self, token, *jobs, worker="w1", lease=LEASE_MS, ttl=TTL_MS):
         args = [field for job in jobs for field in dataclasses.astuple(job)]
         _, *answers = self.call("admit", token, worker, lease, ttl, *args)
-        return [Admitted(text(code), created, expires) for code, created, expires in answers]
+        return [Admitted(*map(text, answer)) if isinstance(answer, list) else Admitted(text(answer), 0, -1)
+                for answer in answers]
 
     def settle(self, *ends, ttl=TTL_MS):
-        args = [field for end in ends for field in dataclasses.astuple(end)]
+        args = [arg for end in ends for arg in end.args()]
         _, *words = self.call("settle", ttl, *args)
         return [text(word) for word in words]
 
@@ -357,14 +366,13 @@ class Queue:
         return invariants.everything(self)
 
 
-def claim_item(item):
-    id, payload, size, *numbers = item
-    if len(numbers) == 1:
-        return Item(text(id), payload, size, created=int(numbers[0]))
-    if numbers:
+def claim_item(item, now):
+    id, payload, *numbers = item
+    size, *numbers = numbers or [len(payload)]
+    if not text(id).startswith("~"):
         *numbers, cancelled, started = (int(number) for number in numbers)
         return Item(text(id), payload, size, *numbers, bool(cancelled), started)
-    return Item(text(id), payload, size)
+    return Item(text(id), payload, size, created=int(numbers[0]) if numbers else now)
 
 
 @dataclasses.dataclass

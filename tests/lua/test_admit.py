@@ -97,6 +97,20 @@ def test_a_claim_whose_bytes_went_back_is_lost_though_its_twin_is_held(q1):
 
 # duplicates
 
+def test_a_refused_command_moves_nothing_and_is_told(q1):
+    q1.push("a", "b")
+    claim = q1.claim()
+    q1.redis.acl_setuser("default", enabled=True, commands=["-renamenx"])
+    try:
+        with pytest.raises(redis.exceptions.ResponseError, match="permission|run this command"):
+            q1.admit(claim.token, Admission(claim.ids[0], "a"), Admission(claim.ids[1], "b"))
+    finally:
+        q1.redis.acl_setuser("default", enabled=True, commands=["+renamenx"])
+    assert sorted(q1.members("active")) == sorted(claim.ids)
+    answers = q1.admit(claim.token, Admission(claim.ids[0], "a"), Admission(claim.ids[1], "b"))
+    assert [answer.code for answer in answers] == ["active", "active"]
+
+
 def test_two_payloads_of_one_id_in_a_claim_run_once(q):
     claim = push_and_claim(q, "1", "2")
     jobs = [Admission(id, "a") for id in claim.ids]

@@ -27,6 +27,16 @@ def test_leases_a_waiting_payload_under_a_claim_id(q):
     assert q.redis.llen(q.key("jobs")) == 0
 
 
+def test_keeps_many_leases_in_a_skip_list_and_nothing_else_in_it(q):
+    q.push(*("{}" for _ in range(20)))
+    claim = q.claim()
+    assert q.redis.object("encoding", q.key("active")) == b"skiplist"
+    assert sorted(q.members("active")) == sorted(claim.ids)
+    q.admit(claim.token, *(Admission(id, f"j{i}") for i, id in enumerate(claim.ids)))
+    assert q.redis.object("encoding", q.key("active")) == b"skiplist"
+    assert sorted(q.members("active")) == sorted(f"j{i}" for i in range(20))
+
+
 def test_takes_bytes_that_are_no_text(q):
     raw = bytes(range(256)) + b"\0 \r\n"
     q.push(raw, b"")

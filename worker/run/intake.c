@@ -177,10 +177,27 @@ static void take_memory(struct attempt *a)
     a->in_memory = true;
 }
 
-static void take_item(struct wqueue *q, const struct claim *c, const struct reply *item)
+// take_again notes what a job from `delayed` brings along: it has its id and its counters.
+static void take_again(struct attempt *a, struct span id, const struct reply *item)
 {
+    span_copy(a->id, sizeof a->id, id);
+    a->admitted = true;
+    a->attempts = reply_int_or(reply_at(item, 3), 0);
+    a->throttles = reply_int_or(reply_at(item, 4), 0);
+    a->recoveries = reply_int_or(reply_at(item, 5), 0);
+    a->created = reply_int_or(reply_at(item, 6), 0);
+    a->expires_at = reply_int_or(reply_at(item, 7), -1);
+    a->cancel = reply_int_or(reply_at(item, 8), 0) == 1;
+    a->started = reply_int_or(reply_at(item, 9), 0);
+}
+
+// take_item: a claim id comes without its bytes and when it was created, where the payload and the
+// claim's time tell.
+static void take_item(const struct claim *c, const struct reply *item, int64_t now_ms)
+{
+    struct wqueue *q = c->queue;
     struct run *r = q->run;
-    struct span id, bytes;
+    struct span id, bytes = {0};
     struct attempt *a = reply_str(reply_at(item, 0), &id) ? attempt_new(r, q) : NULL;
     if (!a)
         return;
@@ -191,21 +208,14 @@ static void take_item(struct wqueue *q, const struct claim *c, const struct repl
         c->pool->permits.promised++;
     if (id.len && id.at[0] == '~') {
         span_copy(a->claim_id, sizeof a->claim_id, id);
-        a->created = reply_int_or(reply_at(item, 3), 0);
+        a->created = reply_int_or(reply_at(item, 3), now_ms);
     } else {
-        span_copy(a->id, sizeof a->id, id);
-        a->admitted = true;
-        a->attempts = reply_int_or(reply_at(item, 3), 0);
-        a->throttles = reply_int_or(reply_at(item, 4), 0);
-        a->recoveries = reply_int_or(reply_at(item, 5), 0);
-        a->created = reply_int_or(reply_at(item, 6), 0);
-        a->expires_at = reply_int_or(reply_at(item, 7), -1);
-        a->cancel = reply_int_or(reply_at(item, 8), 0) == 1;
-        a->started = reply_int_or(reply_at(item, 9), 0);
+        take_again(a, id, item);
     }
-    a->claimed_bytes = (size_t)MAX(reply_int_or(reply_at(item, 2), 0), 0);
+    bool here = reply_str(reply_at(item, 1), &bytes);
+    a->claimed_bytes = (size_t)MAX(reply_int_or(reply_at(item, 2), (int64_t)bytes.len), 0);
     r->claimed_bytes += a->claimed_bytes;
-    if (!reply_str(reply_at(item, 1), &bytes)) {
+    if (!here) {
         list_append(&q->to_fetch, &a->todo); // a large one comes by itself
         return;
     }
@@ -256,7 +266,7 @@ static void on_claimed(int err, const struct reply *reply, void *arg)
     size_t count = reply_count(reply);
     q->pass -= (double)(c->want - MIN(c->want, count - MIN(count, (size_t)4))) / (double)q->weight;
     for (size_t i = 4; i < count; i++)
-        take_item(q, c, reply_at(reply, i));
+        take_item(c, reply_at(reply, i), reply_int_or(reply_at(reply, 0), 0));
     if (c->want == 0 && count > 4)
         q->tick_at_ms = 0; // these were cancelled; there may be more
     seen_no_more(c);
@@ -295,7 +305,8 @@ static void fetch(struct attempt *a)
 static void admitted(struct attempt *a, const struct reply *answer)
 {
     struct span code = {0};
-    reply_str(reply_at(answer, 0), &code);
+    if (!reply_str(answer, &code)) // the code alone, or with when it was created and expires
+        reply_str(reply_at(answer, 0), &code);
     a->admitted = true;
     int64_t created = reply_int_or(reply_at(answer, 1), 0);
     a->created = created > 0 ? created : a->created;

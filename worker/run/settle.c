@@ -175,28 +175,41 @@ static void add_tokens(struct args *args, const struct settlement *e)
     args_add_int(args, MAX(u->output, 0));
 }
 
+static void add_counts(struct args *args, const struct attempt *a)
+{
+    args_add_int(args, a->attempts);
+    args_add_int(args, a->throttles);
+    args_add_int(args, a->end.last_status);
+    args_add_str(args, a->end.last_error);
+}
+
+// add_settlement adds what goes with the verb (common/queue/lua/settle.lua).
 static void add_settlement(struct args *args, const struct attempt *a, char cost[COST_BYTES])
 {
     const struct settlement *e = &a->end;
+    bool later = strcmp(e->verb, "later") == 0;
     args_add_str(args, a->id);
     args_add_str(args, a->token);
     args_add_str(args, e->verb);
-    if (strcmp(e->verb, "later") == 0)
+    if (later)
         args_add_int(args, e->due_in_ms);
     else
         args_add(args, strbuf_span(&e->result));
     args_add_str(args, e->why);
-    args_add_int(args, a->attempts);
-    args_add_int(args, a->throttles);
-    args_add_int(args, e->last_status);
-    args_add_str(args, e->last_error);
     args_add(args, a->fault ? a->fault->reply_to : a->job.reply_to);
     args_add(args, a->fault ? a->fault->run : a->job.run);
+    if (later) {
+        add_counts(args, a);
+        args_add_int(args, a->started);
+        return;
+    }
     add_tokens(args, e);
     cost_text(MAX(e->cost_nano_usd, 0), cost);
     args_add_str(args, cost);
-    args_add_str(args, e->cause ? e->cause : "");
-    args_add_int(args, a->started);
+    if (strcmp(e->verb, "bury") == 0) {
+        args_add_str(args, e->cause ? e->cause : "");
+        add_counts(args, a);
+    }
 }
 
 // is_ready: a parked job is due when its pool opens, and Redis is just saying when that is.

@@ -7,7 +7,8 @@
   ARGV[4] ttl     ms that a reply list lives
   then nine for each job: its claim id, and the eight of admit_lib
 
-  Returns {now, {code, created, expires_at}...}; created 0 = when it was claimed:
+  Returns {now, {code, created, expires_at}...}, the code alone where created is when it was claimed and there is
+  no expiry:
     active     leased under its id: call the API
     delayed    its start time is ahead, or its run is paused
     duplicate  its id is unfinished or has a result: counted, not run
@@ -81,23 +82,46 @@ local function is_ours(key, result)
   return (is_job == 'hash' or is_job == 'none') and (is_result == 'string' or is_result == 'none')
 end
 
--- moved: a claim id is one claim's for ever, and its key goes when the lease is taken back; so while it
--- is there, it is this worker's.
-local function moved(from, key) return try('RENAME', from, key).ok ~= nil end
+-- moved: false where the id is in use, nil where the claim id is gone. It is one claim's for ever, and
+-- its key goes when the lease is taken back; so while it is there, it is this worker's.
+local function moved(from, key)
+  local n = try('RENAMENX', from, key)
+  if n == 0 or n == 1 then return n == 1 end
+  if not string.find(n.err, 'no such key', 1, true) then call('RENAMENX', from, key) end -- fails, and says why
+  return nil
+end
+
+-- twin: the id is in use, as far as was to be seen. Nil where it is free after all.
+local function twin(claim, at, from, key)
+  local id = ARGV[at]
+  if call('EXISTS', from) == 0 then return already(claim, id, key) end
+  if not is_ours(key, stem_result .. id) then return {'lost', 0, -1} end
+  local is = duplicate(id, key, ARGV[at + 6])
+  if is == 'later' then return give_back(claim, from) end
+  return is == 'yes' and settle_twin(claim, from, ARGV[at + 7]) or nil
+end
+
+-- any_result: has one of these ids a result? Mostly not, so all are asked about at once.
+local function any_result()
+  local keys = {}
+  for at = 6, #ARGV, 9 do keys[#keys + 1] = stem_result .. ARGV[at] end
+  return #keys > 0 and call('EXISTS', unpack(keys)) > 0
+end
+local with_result = any_result()
 
 local function admit(claim, at)
-  local id, reply, run = ARGV[at], ARGV[at + 6], ARGV[at + 7]
+  local id = ARGV[at]
   local from, key = stem_job .. claim, stem_job .. id
-  if call('EXISTS', key, stem_result .. id) > 0 then
-    if call('EXISTS', from) == 0 then return already(claim, id, key) end
-    if not is_ours(key, stem_result .. id) then return {'lost', 0, -1} end
-    local twin = duplicate(id, key, reply)
-    if twin == 'later' then return give_back(claim, from) end
-    if twin == 'yes' then return settle_twin(claim, from, run) end
+  local free = not (with_result and call('EXISTS', stem_result .. id) == 1) and moved(from, key)
+  if free == nil then return already(claim, id, key) end
+  if not free then
+    local answer = twin(claim, at, from, key)
+    if answer then return answer end
+    call('RENAME', from, key)
   end
-  if not moved(from, key) then return already(claim, id, key) end
   gone[#gone + 1] = claim
-  return enter(claim, at)
+  local code, created, expires = enter(claim, at)
+  return created == 0 and expires < 0 and code or {code, created, expires}
 end
 
 check_sets()
@@ -105,7 +129,7 @@ call('SCARD', waited) -- likewise
 local out = {now}
 any_cancel = call('SCARD', cancel) > 0
 for at = 5, #ARGV, 9 do out[#out + 1] = admit(ARGV[at], at + 1) end
-if #gone > 0 then call('ZREM', active, unpack(gone)) end
 if #leased > 0 then call('ZADD', active, unpack(leased)) end
+if #gone > 0 then call('ZREM', active, unpack(gone)) end
 write_counts()
 return out

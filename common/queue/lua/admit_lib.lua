@@ -57,17 +57,17 @@ local function schedule(claim, at, id, key, created)
   if waits and expires >= 0 then due = math.min(due, expires) end
   local code = waits and delay(claim, id, key, due)
     or lease_it(claim, id, key, expires, ARGV[at + 7])
-  return {code, created, expires}
+  return code, created, expires
 end
 
--- enter answers {code, created, expires_at} (admit.lua). `claim` is the id that the hash came from, '' = none.
+-- enter gives code, created, expires_at (admit.lua). `claim` is the id that the hash came from, '' = none.
 local function enter(claim, at)
   local id, run = ARGV[at], ARGV[at + 7]
   local key = stem_job .. id
   if run ~= '' then call('HSET', key, 'run', run) end -- a recovery must know whether it is held
   count('admitted', 1, run)
   if ARGV[at + 1] == '-1' and ARGV[at + 2] == '-1' and ARGV[at + 4] == '-1' then
-    return {lease_it(claim, id, key, -1, run), 0, -1}
+    return lease_it(claim, id, key, -1, run), 0, -1
   end
   return schedule(claim, at, id, key, tonumber(call('HGET', key, 'created')))
 end

@@ -15,7 +15,8 @@
   Returns {now, next due or -1, LLEN jobs, why, item...}; why is '', 'paused', 'version' (the
   queue belongs to a newer Penstock) or 'admitted' (the payload that was seen is a job now). An item
   is {claim id, payload, bytes, created} or {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled, started}.
-  A counter that its hash lacks is 0.
+  A counter that its hash lacks is 0. Bytes and created are left out of a claim id's where the one is the
+  payload's length and the other is now.
   The payload of a large job is false: HGET job:<id> payload brings it without crossing Lua again.
   Keeps:   a job is in one of jobs, delayed and active, never in two and never in none.
   Bounds:  100 jobs; 64 KiB beyond the first, or one more job that makes it 1 MiB at most. A large
@@ -31,6 +32,7 @@ local left = {} -- what is to leave delayed
 local op = stem .. 'op:' .. token
 local admitted = false -- the payload that the worker had seen?
 local soonest, waiting -- when the next delayed job is due, -1 = none; how many are in `jobs`
+local leases -- how many jobs are in `active`
 
 -- fits: may a job of that size join this batch?
 local function fits(len)
@@ -43,6 +45,11 @@ local function add(item, len)
   if len > LARGE or #items >= 100 then full = true end
 end
 
+-- Up to 128 members Redis keeps a sorted set as a flat list, which is gone through from its head for each
+-- one that comes or goes: that was the dearest part of a job. A member of more than 64 bytes makes it a
+-- skip list, which it stays until it is empty.
+local WIDE = string.rep('~', 65)
+
 local function lease_all()
   if #ids == 0 then return end
   local args = {}
@@ -50,7 +57,11 @@ local function lease_all()
     args[2 * i - 1] = ends
     args[2 * i] = ids[i]
   end
+  local many = leases + #ids
+  local flat = many >= 16 and many <= 128
+  if flat then call('ZADD', active, ends, WIDE) end
   call('ZADD', active, unpack(args))
+  if flat then call('ZREM', active, WIDE) end
   call('SET', op, table.concat(ids, ' '), 'PX', lease)
 end
 
@@ -106,8 +117,8 @@ end
 
 -- name: the claim id of the payload at place i. Its middle is the queue's own count of claims, so that no
 -- two claims share one, whatever stems workers make, and a call repeated too late spoils nothing.
-local DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
-local function digit(n) return string.sub(DIGITS, n + 1, n + 1) end
+local DIGITS, sub = '0123456789ABCDEFGHJKMNPQRSTVWXYZ', string.sub
+local function digit(n) return sub(DIGITS, n + 1, n + 1) end
 local head
 local function make_head()
   local n, middle = tonumber(try('INCR', stem .. 'claims')) or time[1] * 1000000 + time[2], ''
@@ -115,7 +126,7 @@ local function make_head()
     middle = digit(n % 32) .. middle
     n = floor(n / 32)
   end
-  return '~' .. string.sub(ARGV[5], 1, 10) .. middle .. '0'
+  return '~' .. sub(ARGV[5], 1, 10) .. middle .. '0'
 end
 local function name(i)
   head = head or make_head()
@@ -135,7 +146,7 @@ local function admit_read(payload)
   if call('EXISTS', stem_job .. id, stem_result .. id) > 0 then return false end
   lease_payload(id, payload)
   admitted = true
-  local code, at, expires_at = unpack(enter('', 7))
+  local code, at, expires_at = enter('', 7)
   if code == 'delayed' then
     soonest = next_due()
     return true
@@ -164,7 +175,7 @@ local function take_waiting()
       local id = name(i)
       lease_payload(id, payload)
       ids[#ids + 1] = id
-      add({id, len <= LARGE and payload, len, created}, len)
+      add(len <= LARGE and {id, payload} or {id, false, len}, len)
     end
     if full then return end
     if len > largest then largest = len end
@@ -194,7 +205,7 @@ local function repeated(taken)
   return answer('')
 end
 
-call('ZCARD', active) -- of another type than ours? Then it fails before anything has moved.
+leases = call('ZCARD', active) -- of another type than ours? Then it fails before anything has moved.
 call('ZCARD', dead)
 soonest, waiting = next_due(), call('LLEN', jobs)
 local known = call('MGET', op, stem .. 'version', stem .. 'paused')
