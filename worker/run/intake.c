@@ -1,9 +1,8 @@
-// intake: from the queue to an admitted attempt.
+// intake: from a claimed payload to an admitted attempt.
 //
-// A claim brings payloads under claim ids. They are parsed here; `admit` gives each its own id, or
-// says that it is a duplicate, scheduled or expired; `reject` buries what is no job. A payload that
-// the blocking wait has shown is parsed before, and the claim admits it. Whatever Redis does not
-// confirm stays on its list and is sent again: every script tolerates that.
+// A claim (claim.c) brings payloads under claim ids. They are parsed here; `admit` gives each its
+// own id, or says that it is a duplicate, scheduled or expired; `reject` buries what is no job.
+// Whatever Redis does not confirm stays on its list and is sent again: every script tolerates that.
 #include "common/base/err.h"
 #include "common/base/fault.h"
 #include "common/base/log.h"
@@ -30,7 +29,7 @@ static struct batch *batch_new(struct wqueue *q)
     return b;
 }
 
-static void send_later(struct wqueue *q)
+void intake_send_later(struct wqueue *q)
 {
     q->send_at_ms = clock_mono_ms() + RETRY_SEND_MS;
 }
@@ -39,63 +38,7 @@ static void put_back(struct batch *b, struct list *todo)
 {
     for (size_t i = b->count; i-- > 0;)
         list_prepend(todo, &b->at[i]->todo);
-    send_later(b->queue);
-}
-
-static void on_claimed(int err, const struct reply *reply, void *arg);
-
-// seen_no_more: what was seen is used once. A claim that is repeated goes without it, for a job
-// without an id has been given one.
-static void seen_no_more(struct claim *c)
-{
-    free(c->seen);
-    c->seen = NULL;
-}
-
-static void claim_send(struct claim *c)
-{
-    struct wqueue *q = c->queue;
-    struct run *r = q->run;
-    struct args *a = &r->args;
-    if (r->mode != RUN_WORKING)
-        c->want = 0; // a repeat brings what was taken, and nothing new
-    args_clear(a);
-    args_add_str(a, c->token);
-    args_add_str(a, r->worker);
-    args_add_int(a, r->conf->lease_ms);
-    args_add_int(a, (int64_t)c->want);
-    args_add(a, (struct span){c->token, 23}); // unique to this claim, so its ids are
-    if (c->seen)
-        preview_args(a, c->seen);
-    if (script_call(r->link, SCRIPT_CLAIM, q->stem, a, on_claimed, c) == 0) {
-        q->claims_out++;
-        q->asked += c->want;
-        r->reserved += c->want;
-        if (c->pool)
-            c->pool->permits.promised += c->want;
-        return;
-    }
-    seen_no_more(c);
-    list_append(&q->to_repeat, &c->link);
-    send_later(q);
-}
-
-void intake_claim(struct wqueue *q, struct pool *p, size_t want)
-{
-    struct claim *c = calloc(1, sizeof *c);
-    if (!c)
-        return;
-    c->queue = q;
-    c->pool = p;
-    c->want = MIN(want, (size_t)CLAIM_MAX);
-    if (want > 0) {
-        c->seen = q->seen;
-        q->seen = NULL;
-    }
-    ulid_make(run_now(q->run), c->token);
-    q->claimed_at_ms = clock_mono_ms();
-    q->pass += (double)c->want / (double)q->weight;
-    claim_send(c);
+    intake_send_later(b->queue);
 }
 
 static bool keep_payload(struct attempt *a, struct span bytes)
@@ -162,14 +105,6 @@ static void read_payload(struct attempt *a)
     list_append(err ? &a->queue->to_reject : &a->queue->to_admit, &a->todo);
 }
 
-static void note_admitted(struct wqueue *q, struct span run)
-{
-    struct stats *s = &q->run->stats;
-    s->admitted++;
-    if (run.len)
-        stats_run(s, q->name, run.at, run.len);
-}
-
 // take_memory counts a payload that is here, or about to come.
 static void take_memory(struct attempt *a)
 {
@@ -177,48 +112,8 @@ static void take_memory(struct attempt *a)
     a->in_memory = true;
 }
 
-// take_again notes what a job from `delayed` brings along: it has its id and its counters.
-static void take_again(struct attempt *a, struct span id, const struct reply *item)
+void intake_payload(struct attempt *a, struct span bytes)
 {
-    span_copy(a->id, sizeof a->id, id);
-    a->admitted = true;
-    a->attempts = reply_int_or(reply_at(item, 3), 0);
-    a->throttles = reply_int_or(reply_at(item, 4), 0);
-    a->recoveries = reply_int_or(reply_at(item, 5), 0);
-    a->created = reply_int_or(reply_at(item, 6), 0);
-    a->expires_at = reply_int_or(reply_at(item, 7), -1);
-    a->cancel = reply_int_or(reply_at(item, 8), 0) == 1;
-    a->started = reply_int_or(reply_at(item, 9), 0);
-}
-
-// take_item: a claim id comes without its bytes and when it was created, where the payload and the
-// claim's time tell.
-static void take_item(const struct claim *c, const struct reply *item, int64_t now_ms)
-{
-    struct wqueue *q = c->queue;
-    struct run *r = q->run;
-    struct span id, bytes = {0};
-    struct attempt *a = reply_str(reply_at(item, 0), &id) ? attempt_new(r, q) : NULL;
-    if (!a)
-        return;
-    memcpy(a->token, c->token, sizeof a->token);
-    r->stats.claimed++;
-    a->promised = c->pool;
-    if (c->pool)
-        c->pool->permits.promised++;
-    if (id.len && id.at[0] == '~') {
-        span_copy(a->claim_id, sizeof a->claim_id, id);
-        a->created = reply_int_or(reply_at(item, 3), now_ms);
-    } else {
-        take_again(a, id, item);
-    }
-    bool here = reply_str(reply_at(item, 1), &bytes);
-    a->claimed_bytes = (size_t)MAX(reply_int_or(reply_at(item, 2), (int64_t)bytes.len), 0);
-    r->claimed_bytes += a->claimed_bytes;
-    if (!here) {
-        list_append(&q->to_fetch, &a->todo); // a large one comes by itself
-        return;
-    }
     take_memory(a);
     if (keep_payload(a, bytes))
         read_payload(a);
@@ -226,52 +121,12 @@ static void take_item(const struct claim *c, const struct reply *item, int64_t n
         drop(a);
 }
 
-// learn notes what a claim's answer says of the queue as a whole.
-static void learn(struct wqueue *q, const struct claim *c, const struct reply *reply)
+void intake_admitted(struct wqueue *q, struct span run)
 {
-    struct span why = {0};
-    int64_t waiting = reply_int_or(reply_at(reply, 2), 0);
-    q->next_due_ms = reply_int_or(reply_at(reply, 1), -1);
-    reply_str(reply_at(reply, 3), &why);
-    q->paused = span_is(why, "paused");
-    queue_is_newer(q, span_is(why, "version"));
-    if (c->seen && span_is(why, "admitted"))
-        note_admitted(q, c->seen->job.run);
-    q->waiting_jobs = waiting;
-    bool due = q->next_due_ms >= 0 && q->next_due_ms <= run_now(q->run);
-    q->hot = false;
-    if (waiting > 0 || due)
-        queue_heat(q);
-}
-
-static void on_claimed(int err, const struct reply *reply, void *arg)
-{
-    struct claim *c = arg;
-    struct wqueue *q = c->queue;
-    q->claims_out--;
-    q->asked -= c->want;
-    q->run->reserved -= c->want;
-    if (c->pool)
-        c->pool->permits.promised -= c->want;
-    run_answered(q, SCRIPT_CLAIM, err, reply);
-    if (err) {
-        seen_no_more(c);
-        list_append(&q->to_repeat, &c->link);
-        send_later(q);
-        return;
-    }
-    FAULT("claim.after");
-    run_hear(q->run, reply);
-    learn(q, c, reply);
-    size_t count = reply_count(reply);
-    q->pass -= (double)(c->want - MIN(c->want, count - MIN(count, (size_t)4))) / (double)q->weight;
-    for (size_t i = 4; i < count; i++)
-        take_item(c, reply_at(reply, i), reply_int_or(reply_at(reply, 0), 0));
-    if (c->want == 0 && count > 4)
-        q->tick_at_ms = 0; // these were cancelled; there may be more
-    seen_no_more(c);
-    free(c);
-    pump(q->run);
+    struct stats *s = &q->run->stats;
+    s->admitted++;
+    if (run.len)
+        stats_run(s, q->name, run.at, run.len);
 }
 
 static void on_fetched(int err, const struct reply *reply, void *arg)
@@ -280,11 +135,11 @@ static void on_fetched(int err, const struct reply *reply, void *arg)
     struct span bytes;
     if (err) {
         list_append(&a->queue->to_fetch, &a->todo);
-        send_later(a->queue);
-    } else if (reply_str(reply, &bytes) && keep_payload(a, bytes)) {
-        read_payload(a);
+        intake_send_later(a->queue);
+    } else if (reply_str(reply, &bytes)) {
+        intake_payload(a, bytes);
     } else {
-        drop(a); // recovered by another meanwhile, or no memory
+        drop(a); // recovered by another meanwhile
     }
 }
 
@@ -298,7 +153,7 @@ static void fetch(struct attempt *a)
     take_memory(a);
     if (rlink_call(a->run->link, 3, argv, lens, 0, on_fetched, a)) {
         list_append(&a->queue->to_fetch, &a->todo);
-        send_later(a->queue);
+        intake_send_later(a->queue);
     }
 }
 
@@ -312,7 +167,7 @@ static void admitted(struct attempt *a, const struct reply *answer)
     a->created = created > 0 ? created : a->created;
     a->expires_at = reply_int_or(reply_at(answer, 2), -1);
     if (!span_is(code, "duplicate") && !span_is(code, "lost"))
-        note_admitted(a->queue, a->job.run);
+        intake_admitted(a->queue, a->job.run);
     if (span_is(code, "active")) {
         attempt_go(a, ATTEMPT_WAITING);
         call_ready(a);
@@ -466,8 +321,7 @@ void intake_send(struct wqueue *q)
 {
     if (!q->run->ready || clock_mono_ms() < q->send_at_ms)
         return;
-    for (size_t n = q->to_repeat.count; n > 0; n--)
-        claim_send(CONTAINER_OF(list_pop(&q->to_repeat), struct claim, link));
+    claim_repeat(q);
     for (size_t n = q->to_fetch.count; n > 0 && intake_may_fetch(q); n--)
         fetch(CONTAINER_OF(list_pop(&q->to_fetch), struct attempt, todo));
     while (!list_is_empty(&q->to_admit) && clock_mono_ms() >= q->send_at_ms)

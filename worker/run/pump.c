@@ -94,7 +94,7 @@ static void claim_all(struct run *r, uint64_t now_ms)
     for (size_t i = 0; i < r->queue_count; i++)
         if (r->queues[i].cancel_pending) {
             r->queues[i].cancel_pending = false;
-            intake_claim(&r->queues[i], NULL, 0);
+            claim_jobs(&r->queues[i], NULL, 0);
         }
     while (r->mode == RUN_WORKING && (room = run_room(r)) > 0) {
         struct pool *p = NULL;
@@ -102,7 +102,7 @@ static void claim_all(struct run *r, uint64_t now_ms)
         if (!q)
             return;
         r->pass = q->pass;
-        intake_claim(q, p, want);
+        claim_jobs(q, p, want);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "common/queue/script.h"
 #include "worker/provider/provider.h"
 #include "worker/run/attempt.h"
+#include "worker/run/claim.h"
 #include "worker/run/gate.h"
 #include "worker/run/intake.h"
 #include "worker/run/pools.h"
