@@ -5,6 +5,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "worker/admin/admin_int.h"
+#include "worker/admin/door.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -86,64 +87,6 @@ static bool send_page(struct request *q, const char *path, enum MHD_Result *ret)
     return true;
 }
 
-// ------------------------------------------------------------------------------------ who may
-
-static const char *header(struct request *q, const char *name)
-{
-    const char *value = MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, name);
-    return value ? value : "";
-}
-
-// same_token compares in a time that does not tell how much of it was right.
-static bool same_token(const char *given, const char *token)
-{
-    size_t len = strlen(token), given_len = strlen(given);
-    unsigned char differs = given_len != len;
-    for (size_t i = 0; i < len; i++)
-        differs |= (unsigned char)(token[i] ^ (i < given_len ? given[i] : 0));
-    return differs == 0;
-}
-
-static bool has_token(struct request *q)
-{
-    const char *token = q->admin->conf->http_token, *given = header(q, "Authorization");
-    if (!token || !token[0])
-        return true;
-    return strncasecmp(given, "Bearer ", 7) == 0 && same_token(given + 7, token);
-}
-
-// is_own_host: without a token, a name that a stranger's DNS points at this machine must not let
-// the stranger's page read it: only addresses and localhost are taken.
-static bool is_own_host(struct request *q)
-{
-    char host[128];
-    unsigned char raw[16];
-    if (q->admin->conf->http_token && q->admin->conf->http_token[0])
-        return true;
-    snprintf(host, sizeof host, "%s", header(q, "Host"));
-    char *at = host, *colon = strrchr(host, ':');
-    if (host[0] == '[') {
-        at = host + 1;
-        at[strcspn(at, "]")] = '\0';
-        return inet_pton(AF_INET6, at, raw) == 1;
-    }
-    if (colon)
-        *colon = '\0';
-    return !host[0] || strcasecmp(host, "localhost") == 0 || inet_pton(AF_INET, host, raw) == 1;
-}
-
-// may_act: a page of another site cannot send this header without our leave, which we never give.
-static bool may_act(struct request *q)
-{
-    const char *origin = header(q, "Origin"), *site = header(q, "Sec-Fetch-Site");
-    const char *after = strstr(origin, "://");
-    if (!header(q, "X-Penstock")[0])
-        return false;
-    if (site[0] && strcmp(site, "same-origin") != 0)
-        return false;
-    return !origin[0] || (after && strcasecmp(after + 3, header(q, "Host")) == 0);
-}
-
 // ------------------------------------------------------------------------------------ requests
 
 static void plain(struct request *q, int status, const char *type)
@@ -174,7 +117,7 @@ static void route_post(struct request *q, const char *path)
 {
     q->status = 200;
     q->type = json;
-    if (!may_act(q))
+    if (!door_may_act(q))
         server_refuse(q, 403, "an action needs the header X-Penstock: 1, and no other site's page");
     else if (q->admin->readonly)
         server_refuse(q, 403, "this worker's pages are read-only (PENSTOCK_HTTP_READONLY)");
@@ -198,11 +141,11 @@ static enum MHD_Result route(struct request *q, const char *path, const char *me
         return probe(q, true);
     if (get && strcmp(path, "/readyz") == 0)
         return probe(q, false);
-    if (!is_own_host(q))
+    if (!door_is_own_host(q))
         server_refuse(q, 421, "ask by an address or by localhost, or set PENSTOCK_HTTP_TOKEN");
     else if (get && send_page(q, path, &sent))
         return sent;
-    else if (!has_token(q))
+    else if (!door_has_token(q))
         server_refuse(q, 401, "send the header Authorization: Bearer and PENSTOCK_HTTP_TOKEN");
     else if (get && strcmp(path, "/events") == 0)
         return events_begin(q);
