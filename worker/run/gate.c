@@ -254,7 +254,7 @@ void gate_ask(struct pool *p, size_t want, uint64_t now_ms)
     args_clear(&r->args);
     args_add_int(&r->args, PROBE_HOLD_MS);
     args_add_int(&r->args, p->eager);
-    permit_args(&p->permits, &r->args, off && want ? -1 : (int64_t)MIN(want, (size_t)CLAIM_MAX),
+    permit_args(&p->permits, &r->args, off && want ? -1 : (int64_t)MIN(want, (size_t)ASK_MAX),
                 p->mean, r->conf->output_charge[0] == 'r');
     budget_args(p, &r->args);
     p->asked_at_ms = now_ms;

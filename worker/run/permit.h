@@ -13,6 +13,7 @@ struct pool;
 
 enum {
     GRANTS_MAX = 128,
+    ASK_MAX = 48,         // starts that one round with the ledger asks for
     ANY_STARTS = 1 << 20, // where the ledger grants any number: more than anyone has room for
     GRANT_KEPT_MS = 1000,
     REPORT_AFTER_MS = 200,

@@ -237,7 +237,7 @@ void pools_ask(struct pool_class *c, size_t want, uint64_t now_ms)
         bool open = is_open(p, now_ms), now = gate_wakes(p, true) <= now_ms;
         size_t part = open && askable > 1 ? (missing + askable - 1) / askable : missing;
         if (now && (part > 0 || !open))
-            gate_ask(p, MAX(MIN(part, (size_t)CLAIM_MAX), permit_ahead(&p->permits)), now_ms);
+            gate_ask(p, MAX(MIN(part, (size_t)ASK_MAX), permit_ahead(&p->permits)), now_ms);
         if (now && open) {
             missing -= part;
             askable--;

@@ -18,9 +18,9 @@
 #include <uv.h>
 
 enum {
-    CLAIM_MAX = 48,            // jobs a claim asks for: a script stays under a millisecond
+    CLAIM_MAX = 40,            // jobs a claim asks for: a script stays under a millisecond
     CLAIMS_OUT_MAX = 4,        // claims of one queue under way at once
-    SETTLE_MAX = 48,           // jobs a settlement carries
+    SETTLE_MAX = 40,           // jobs a settlement carries
     BATCH_BYTES_MAX = 1 << 17, // and bytes, beyond its first job: twice as much is a millisecond
     LARGE_BYTES = 16 * 1024,   // a payload or result above this goes alone
     GATHER_MS = 10,            // at a high rate, wait this long to fill a batch; with a backlog,
