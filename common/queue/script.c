@@ -135,15 +135,22 @@ static void on_loaded(int err, const struct reply *reply, void *arg)
         memcpy(scripts[s].sha, sha.at, 40);
 }
 
+// reload: who has lost one script has lost them all. Commands of one link run in order, so what is
+// sent next finds them.
+static void reload(struct rlink *link)
+{
+    for (size_t s = 0; s < SCRIPT_COUNT; s++) {
+        int unsent = load(link, (enum script)s, on_loaded, (void *)(uintptr_t)s);
+        (void)unsent; // the link has gone: it will load all when it is back
+    }
+}
+
 static void on_answer(int err, const struct reply *reply, void *arg)
 {
     struct wrap w = *(struct wrap *)arg;
     free(arg);
-    if (err == ERR_REDIS && reply_is_error(reply, "NOSCRIPT")) {
-        // Commands of one link run in order: what the caller sends next comes after this.
-        int unsent = load(w.link, w.script, on_loaded, (void *)(uintptr_t)w.script);
-        (void)unsent; // the link has gone: it will load all when it is back
-    }
+    if (err == ERR_REDIS && reply_is_error(reply, "NOSCRIPT"))
+        reload(w.link);
     w.cb(err, reply, w.arg);
 }
 

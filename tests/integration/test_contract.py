@@ -58,6 +58,21 @@ def test_a_job_that_comes_to_an_idle_worker_is_claimed_and_admitted_in_one_move(
     assert renamed() >= 9, "what lies behind it is read first"
 
 
+def test_all_scripts_are_back_once_one_is_missed(fleet):
+    fleet.worker()
+    fleet.push({"id": "before", "prompt": "x"})
+    fleet.results(["before"])
+    wait_until(lambda: fleet.r.info("clients")["blocked_clients"] == 1, 10, "the worker to wait")
+    fleet.r.config_resetstat()
+    fleet.r.script_flush()
+    fleet.push({"id": "after", "prompt": "x"})
+    fleet.results(["after"])
+    ran = lambda: fleet.r.info("commandstats")["cmdstat_evalsha"]
+    wait_until(lambda: ran()["calls"] - ran()["failed_calls"] >= 5, 10, "the other scripts' turn, a tick's too")
+    missed = ran()["failed_calls"]
+    assert missed <= 3, "what was under way; the script that comes next was there"
+
+
 @pytest.mark.parametrize("together", [False, True])
 def test_metrics_count_what_becomes_of_payloads_however_they_come(fleet, together):
     admin = Admin(fleet.worker(env={"PENSTOCK_HTTP": "127.0.0.1:0"}))
