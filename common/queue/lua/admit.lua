@@ -125,7 +125,7 @@ local function admit(claim, at)
 end
 
 check_sets()
-call('SCARD', waited) -- likewise
+call('SCARD', waited) -- of another type, it is found out here too
 local out = {now}
 any_cancel = call('SCARD', cancel) > 0
 for at = 5, #ARGV, 9 do out[#out + 1] = admit(ARGV[at], at + 1) end
