@@ -15,7 +15,6 @@ SCRIPT_MAP(XX)
 XX(LIB, lib)
 XX(POOL_LIB, pool_lib)
 XX(BUDGET_LIB, budget_lib)
-XX(ADMIT_LIB, admit_lib)
 #undef XX
 
 enum { SCRIPT_BYTES_MAX = 64 * 1024 };
@@ -63,8 +62,6 @@ static void build(enum script s)
     strbuf_add(b, own.at, head);
     strbuf_add(b, pool ? embed_pool_lib_lua : embed_lib_lua,
                pool ? embed_pool_lib_lua_len : embed_lib_lua_len);
-    if (s == SCRIPT_CLAIM || s == SCRIPT_ADMIT)
-        strbuf_add(b, embed_admit_lib_lua, embed_admit_lib_lua_len);
     if (s == SCRIPT_POOL_STEP)
         strbuf_add(b, embed_budget_lib_lua, embed_budget_lib_lua_len);
     strbuf_add(b, own.at + head, own.len - head);

@@ -19,12 +19,17 @@ import invariants
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LUA = pathlib.Path(os.environ.get("PENSTOCK_LUA", ROOT / "common" / "queue" / "lua"))
-SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if path.stem not in ("lib", "admit_lib", "pool_lib", "budget_lib"))
+SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if path.stem not in ("lib", "pool_lib", "budget_lib"))
 
 LEASE_MS = 30_000
 TTL_MS = 600_000
 LARGE = 16 * 1024
 MIB = 1024 * 1024
+
+
+def unread(id):
+    """A payload that tells more than its id, so that a claim leaves it to be read and admitted."""
+    return f'{{"id":"{id}","run_at":0}}'
 
 
 def source(name):
@@ -36,8 +41,6 @@ def source(name):
         head += "\n"
     library = "pool_lib" if name.startswith("pool_") else "lib"
     text = (LUA / f"{library}.lua").read_text()
-    if name in ("claim", "admit"):
-        text += (LUA / "admit_lib.lua").read_text()
     if name == "pool_step":
         text += (LUA / "budget_lib.lua").read_text()
     return head + text + own
@@ -96,6 +99,7 @@ class Item:
     expires_at: int = -1
     cancelled: bool = False
     started: int = 0
+    fresh: bool = False  # admitted by this very claim
 
     @property
     def claimed(self):
@@ -221,14 +225,13 @@ class Queue:
 
     # the scripts
 
-    def call(self, name, *args, again=None):
-        """`again`: the arguments when it is sent twice, where they are others."""
+    def call(self, name, *args):
         reply = self.server.call(name, self.stem, *args)
         if self.check:
             self.check_invariants()
         if self.twice:
             before = self.everything()
-            self.server.call(name, self.stem, *(again or args))
+            self.server.call(name, self.stem, *args)
             after = self.everything()
             assert after == before, f"{name} sent twice changed something"
         return reply
@@ -241,13 +244,10 @@ class Queue:
         self.ulids += 1
         return f"01ULID{self.ulids:020d}"
 
-    def claim(self, want=64, token=None, worker="w1", lease=LEASE_MS, id_stem=None, read=()):
-        """`read`: a payload that the worker has seen coming, and the Admission it has made of it."""
+    def claim(self, want=64, token=None, worker="w1", lease=LEASE_MS, id_stem=None):
         token = token or self.token()
         id_stem = id_stem or f"{token:0>23.23}"
-        seen = (read[0], *dataclasses.astuple(read[1])[1:]) if read else ()
-        args = (token, worker, lease, want, id_stem)
-        now, next_due, waiting, why, *items = self.call("claim", *args, *seen, again=args)
+        now, next_due, waiting, why, *items = self.call("claim", token, worker, lease, want, id_stem)
         return Claim(token, now, next_due, waiting, text(why), [claim_item(item, now) for item in items])
 
     def admit(self, token, *jobs, worker="w1", lease=LEASE_MS, ttl=TTL_MS):
@@ -303,7 +303,7 @@ class Queue:
 
     def take(self, *ids, **more):
         """Jobs with these ids, admitted and active; returns their token."""
-        self.push(*(f'{{"id":"{id}"}}' for id in ids))
+        self.push(*(unread(id) for id in ids))
         claim = self.claim(want=len(ids))
         answers = self.admit(claim.token, *(Admission(item.id, id, **more)
                                             for item, id in zip(claim.items, ids)))
@@ -369,6 +369,8 @@ class Queue:
 def claim_item(item, now):
     id, payload, *numbers = item
     size, *numbers = numbers or [len(payload)]
+    if not text(id).startswith("~") and not numbers:
+        return Item(text(id), payload, size, created=now, fresh=True)
     if not text(id).startswith("~"):
         *numbers, cancelled, started = (int(number) for number in numbers)
         return Item(text(id), payload, size, *numbers, bool(cancelled), started)

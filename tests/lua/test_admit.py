@@ -2,7 +2,7 @@
 import pytest
 import redis
 
-from lua_lib import LEASE_MS, MIB, TTL_MS, Admission, bury, done, later
+from lua_lib import LEASE_MS, MIB, TTL_MS, Admission, bury, done, later, unread
 
 
 def push_and_claim(q, *payloads):
@@ -11,7 +11,7 @@ def push_and_claim(q, *payloads):
 
 
 def admit_one(q, id, **more):
-    claim = push_and_claim(q, '{"id":"%s"}' % id)
+    claim = push_and_claim(q, unread(id))
     [answer] = q.admit(claim.token, Admission(claim.ids[0], id, **more))
     return claim, answer
 
@@ -26,7 +26,7 @@ def test_leases_a_job_under_its_id(q):
     assert q.members("active") == ["a"]
     assert q.score("active", "a") >= claim.now + LEASE_MS
     job = q.job("a")
-    assert job["payload"] == '{"id":"a"}'
+    assert job["payload"] == unread("a")
     assert (job["token"], job["worker"], job["created"]) == (claim.token, "w1", str(claim.items[0].created))
     assert 0 <= q.now() - claim.items[0].created < 5000
     assert q.counts()["admitted"] == q.counts("run:r")["admitted"] == "1"
@@ -392,7 +392,7 @@ def test_lists_that_are_owed_a_deleted_result_get_the_next_one(q1):
 
 @pytest.mark.parametrize("key", ["job:b", "result:b"])
 def test_a_strangers_key_under_an_id_stops_that_payload_only_and_loses_none(q, key):
-    claim = push_and_claim(q, '{"id":"a"}', '{"id":"b"}', '{"id":"c"}')
+    claim = push_and_claim(q, *map(unread, "abc"))
     q.redis.rpush(q.key(key), "a stranger's")
     q.check = False  # until the stranger has gone
     answers = q.admit(claim.token, *(Admission(c, id) for c, id in zip(claim.ids, "abc")))
@@ -401,11 +401,11 @@ def test_a_strangers_key_under_an_id_stops_that_payload_only_and_loses_none(q, k
     assert [answer.code for answer in answers] == ["active", "lost", "active"]
     q.pass_ms(LEASE_MS + 1)
     q.tick(recover=True)
-    assert q.redis.lrange(q.key("jobs"), 0, -1) == [b'{"id":"b"}']
+    assert q.redis.lrange(q.key("jobs"), 0, -1) == [unread("b").encode()]
 
 
 def test_a_set_of_another_type_leaves_every_payload_under_its_claim(q):
-    claim = push_and_claim(q, '{"id":"a"}')
+    claim = push_and_claim(q, unread("a"))
     q.redis.delete(q.key("delayed"))
     q.redis.set(q.key("delayed"), "a stranger's")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):

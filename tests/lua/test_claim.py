@@ -2,7 +2,7 @@
 import pytest
 import redis
 
-from lua_lib import LARGE, LEASE_MS, MIB, Admission, bury, done, later
+from lua_lib import LARGE, LEASE_MS, MIB, Admission, bury, done, later, unread
 
 
 def payloads(claim):
@@ -16,19 +16,19 @@ def test_of_an_empty_queue_takes_nothing(q):
 
 
 def test_leases_a_waiting_payload_under_a_claim_id(q):
-    q.push("{}")
+    q.push("some bytes")
     claim = q.claim()
     [item] = claim.items
     assert item.claimed and len(item.id) == 27
-    assert (item.payload, item.bytes) == (b"{}", 2)
+    assert (item.payload, item.bytes) == (b"some bytes", 10)
     assert q.score("active", item.id) == claim.now + LEASE_MS
     job = q.job(item.id)
-    assert (job["payload"], job["token"], job["worker"]) == ("{}", claim.token, "w1")
+    assert (job["payload"], job["token"], job["worker"]) == ("some bytes", claim.token, "w1")
     assert q.redis.llen(q.key("jobs")) == 0
 
 
 def test_keeps_many_leases_in_a_skip_list_and_nothing_else_in_it(q):
-    q.push(*("{}" for _ in range(20)))
+    q.push(*("{" for _ in range(20)))
     claim = q.claim()
     assert q.redis.object("encoding", q.key("active")) == b"skiplist"
     assert sorted(q.members("active")) == sorted(claim.ids)
@@ -76,7 +76,7 @@ def test_gives_a_due_job_with_its_counters(q):
     token = q.take("a", pushed_at=1000, expiry=10**13)
     q.settle(later("a", token, 0, why="throttle", attempts=2, throttles=3))
     [item] = q.claim().items
-    assert (item.id, item.payload) == ("a", b'{"id":"a"}')
+    assert (item.id, item.payload) == ("a", unread("a").encode())
     assert (item.attempts, item.throttles, item.recoveries) == (2, 3, 0)
     assert (item.created, item.expires_at, item.cancelled) == (1000, 10**13, False)
 

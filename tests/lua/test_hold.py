@@ -3,7 +3,7 @@ import pytest
 
 import redis
 
-from lua_lib import Admission, bury, done, later
+from lua_lib import Admission, bury, done, later, unread
 
 DAY_MS = 86_400_000
 
@@ -13,7 +13,7 @@ def pause(q, run="r"):
 
 
 def admit(q, id, **more):
-    q.push(f'{{"id":"{id}"}}')
+    q.push(unread(id))
     claim = q.claim(want=1)
     return q.admit(claim.token, Admission(claim.ids[0], id, **more))[0].code
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from lua_lib import LARGE, LEASE_MS, MIB, TTL_MS, Admission, Reject, bury, done, later
+from lua_lib import LARGE, LEASE_MS, MIB, TTL_MS, Admission, Reject, bury, done, later, unread
 
 WEEK_MS = 7 * 86_400_000
 
@@ -267,7 +267,7 @@ def test_cancels_a_delayed_job_by_a_claim(q):
 
 @pytest.mark.parametrize("claimed", [False, True])
 def test_cancels_a_payload_that_waits_or_is_unread(q, claimed):
-    q.push('{"id":"a"}')
+    q.push(unread("a"))
     claim = q.claim() if claimed else None
     cancel(q, "a")
     q.tick()

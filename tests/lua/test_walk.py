@@ -58,12 +58,14 @@ class Walk:
             id = self.dice.choice(known)
         elif self.dice.random() < 0.1:
             id = None
-        payload = {"n": number, "id": id, "pad": "p" * self.dice.choice([0, 0, 0, 900, LARGE + 1]),
+        payload = {"n": number, "pad": "p" * self.dice.choice([0, 0, 0, 900, LARGE + 1]),
                    "valid": self.dice.random() > 0.07}
         if self.dice.random() < 0.1:
-            payload["delay"] = self.dice.randrange(60_000)
+            payload["delay_ms"] = self.dice.randrange(60_000)
         if self.dice.random() < 0.05:
-            payload["ttl"] = self.dice.randrange(60_000)
+            payload["ttl_ms"] = self.dice.randrange(60_000)
+        if id:  # first, and then the claim may admit it, or last
+            payload = {"id": id, **payload} if self.dice.random() < 0.7 else {**payload, "id": id}
         self.payloads[number] = id
         self.replies[number] = 1
         push = self.q.redis.rpush if self.dice.random() < 0.1 else self.q.redis.lpush
@@ -88,7 +90,12 @@ class Walk:
             getattr(self, "do_" + method)(*args, **more)
 
     def do_claim(self, **more):
-        return self.q.claim(**more)
+        claim = self.q.claim(**more)
+        for item in claim.items:
+            if item.fresh:
+                self.owner[item.id] = json.loads(item.payload)["n"]
+                self.stats["admitted"] += 1
+        return claim
 
     def claim(self):
         worker = self.dice.choice(self.workers)
@@ -97,16 +104,16 @@ class Walk:
         for item in claim.items:
             payload = json.loads(item.payload or self.q.redis.hget(
                 self.q.key("job:" + item.id), "payload"))
-            if item.claimed:
+            if item.claimed or item.fresh and not payload["valid"]:
                 worker.unread.append((claim.token, item.id, payload))
             else:
                 worker.held.append((item.id, claim.token, payload))
 
     def admission(self, claim, payload):
-        id = payload["id"] or "made-" + claim[1:]
+        id = payload.get("id", "made-" + claim[1:])
         return Admission(claim, id, reply_to=f"r{payload['n']}", run=f"run{payload['n'] % 3}",
-                         start=payload.get("delay", -1), start_is="in",
-                         expiry=payload.get("ttl", -1), expiry_is="in")
+                         start=payload.get("delay_ms", -1), start_is="in",
+                         expiry=payload.get("ttl_ms", -1), expiry_is="in")
 
     def do_admit(self, token, numbers, *jobs):
         answers = self.q.admit(token, *jobs, ttl=TTL_MS)
@@ -138,7 +145,7 @@ class Walk:
             for job, (_, _, payload), answer in zip(jobs, good, answers):
                 if answer.code in ("active", "expired", "cancelled"):
                     worker.held.append((job.id, token, payload))
-        bad = [Reject(claim, payload["id"] or "", self.q.ulid(), reply_to=f"r{payload['n']}",
+        bad = [Reject(claim, payload.get("id", ""), self.q.ulid(), reply_to=f"r{payload['n']}",
                       run=f"run{payload['n'] % 3}") for _, claim, payload in mine
                if not payload["valid"]]
         if bad:
@@ -150,6 +157,7 @@ class Walk:
                 self.owner[id] = int(reject.reply_to[1:])
                 self.stats["failed"] += 1
                 self.stats["invalid"] += 1
+                self.stats["admitted"] -= not reject.claim.startswith("~")
                 self.runs[reject.run]["failed"] += 1
 
     def end(self, id, token, payload):

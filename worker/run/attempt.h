@@ -79,6 +79,7 @@ struct attempt {
     int64_t started, finished;   // of the latest call; 0 = none
     bool cancel;                 // someone asked for it
     bool admitted;               // has its own id in Redis
+    bool unread;                 // and was given it by its claim, just now
     bool suspect;                // has crashed workers before: runs with no other such
     bool lost;                   // the lease is another's; a good answer is offered all the same
     bool hand_back;              // the call was aborted by a drain

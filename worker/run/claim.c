@@ -1,26 +1,17 @@
 // claim: what a queue gives is leased to this worker.
 //
-// A claim brings payloads under claim ids, which intake.c reads, and jobs from `delayed`. What the
-// blocking wait has shown (wait.c) is sent along, so that the claim can admit it. A claim that
+// A claim brings jobs from `delayed`, payloads that it has admitted itself, since they tell nothing of
+// themselves but an id, and others under claim ids, which intake.c reads and has admitted. A claim that
 // Redis does not confirm is sent again with its token, and brings what it took.
 #include "worker/run/claim.h"
 
 #include "common/base/fault.h"
-#include "worker/run/admission.h"
 #include "worker/run/run_int.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static void on_claimed(int err, const struct reply *reply, void *arg);
-
-// seen_no_more: what was seen is used once. A claim that is repeated goes without it, for a job
-// without an id has been given one.
-static void seen_no_more(struct claim *c)
-{
-    free(c->seen);
-    c->seen = NULL;
-}
 
 static void claim_send(struct claim *c)
 {
@@ -35,8 +26,6 @@ static void claim_send(struct claim *c)
     args_add_int(a, r->conf->lease_ms);
     args_add_int(a, (int64_t)c->want);
     args_add(a, (struct span){c->token, 23}); // unique to this claim, so its ids are
-    if (c->seen)
-        preview_args(a, c->seen);
     if (script_call(r->link, SCRIPT_CLAIM, q->stem, a, on_claimed, c) == 0) {
         q->claims_out++;
         q->asked += c->want;
@@ -45,7 +34,6 @@ static void claim_send(struct claim *c)
             c->pool->permits.promised += c->want;
         return;
     }
-    seen_no_more(c);
     list_append(&q->to_repeat, &c->link);
     intake_send_later(q);
 }
@@ -58,25 +46,22 @@ void claim_jobs(struct wqueue *q, struct pool *p, size_t want)
     c->queue = q;
     c->pool = p;
     c->want = MIN(want, (size_t)CLAIM_MAX);
-    if (want > 0) {
-        c->seen = q->seen;
-        q->seen = NULL;
-    }
     ulid_make(run_now(q->run), c->token);
     q->claimed_at_ms = clock_mono_ms();
     q->pass += (double)c->want / (double)q->weight;
     claim_send(c);
 }
 
-// take_again notes what a job from `delayed` brings along: it has its id and its counters.
-static void take_again(struct attempt *a, struct span id, const struct reply *item)
+// take_again notes what a job from `delayed` brings along: it has its id and its counters. One that has
+// been admitted just now has none yet.
+static void take_again(struct attempt *a, struct span id, const struct reply *item, int64_t now_ms)
 {
     span_copy(a->id, sizeof a->id, id);
     a->admitted = true;
     a->attempts = reply_int_or(reply_at(item, 3), 0);
     a->throttles = reply_int_or(reply_at(item, 4), 0);
     a->recoveries = reply_int_or(reply_at(item, 5), 0);
-    a->created = reply_int_or(reply_at(item, 6), 0);
+    a->created = reply_int_or(reply_at(item, 6), now_ms);
     a->expires_at = reply_int_or(reply_at(item, 7), -1);
     a->cancel = reply_int_or(reply_at(item, 8), 0) == 1;
     a->started = reply_int_or(reply_at(item, 9), 0);
@@ -101,7 +86,8 @@ static void take_item(const struct claim *c, const struct reply *item, int64_t n
         span_copy(a->claim_id, sizeof a->claim_id, id);
         a->created = reply_int_or(reply_at(item, 3), now_ms);
     } else {
-        take_again(a, id, item);
+        a->unread = reply_count(item) == 2;
+        take_again(a, id, item, now_ms);
     }
     bool here = reply_str(reply_at(item, 1), &bytes);
     a->claimed_bytes = (size_t)MAX(reply_int_or(reply_at(item, 2), (int64_t)bytes.len), 0);
@@ -114,7 +100,7 @@ static void take_item(const struct claim *c, const struct reply *item, int64_t n
 }
 
 // learn notes what a claim's answer says of the queue as a whole.
-static void learn(struct wqueue *q, const struct claim *c, const struct reply *reply)
+static void learn(struct wqueue *q, const struct reply *reply)
 {
     struct span why = {0};
     int64_t waiting = reply_int_or(reply_at(reply, 2), 0);
@@ -122,8 +108,6 @@ static void learn(struct wqueue *q, const struct claim *c, const struct reply *r
     reply_str(reply_at(reply, 3), &why);
     q->paused = span_is(why, "paused");
     queue_is_newer(q, span_is(why, "version"));
-    if (c->seen && span_is(why, "admitted"))
-        intake_admitted(q, c->seen->job.run);
     q->waiting_jobs = waiting;
     bool due = q->next_due_ms >= 0 && q->next_due_ms <= run_now(q->run);
     q->hot = false;
@@ -142,21 +126,19 @@ static void on_claimed(int err, const struct reply *reply, void *arg)
         c->pool->permits.promised -= c->want;
     run_answered(q, SCRIPT_CLAIM, err, reply);
     if (err) {
-        seen_no_more(c);
         list_append(&q->to_repeat, &c->link);
         intake_send_later(q);
         return;
     }
     FAULT("claim.after");
     run_hear(q->run, reply);
-    learn(q, c, reply);
+    learn(q, reply);
     size_t count = reply_count(reply);
     q->pass -= (double)(c->want - MIN(c->want, count - MIN(count, (size_t)4))) / (double)q->weight;
     for (size_t i = 4; i < count; i++)
         take_item(c, reply_at(reply, i), reply_int_or(reply_at(reply, 0), 0));
     if (c->want == 0 && count > 4)
         q->tick_at_ms = 0; // these were cancelled; there may be more
-    seen_no_more(c);
     free(c);
     pump(q->run);
 }

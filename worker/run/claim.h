@@ -8,7 +8,6 @@
 #include <stddef.h>
 
 struct pool;
-struct preview;
 struct wqueue;
 
 struct claim {
@@ -16,7 +15,6 @@ struct claim {
     struct wqueue *queue;
     struct pool *pool; // whose grants are promised to it
     size_t want;
-    struct preview *seen; // owned; the payload that it may find and admit. Its first sending only
     char token[ULID_LEN + 1];
 };
 

@@ -1,7 +1,7 @@
 // intake: from a claimed payload to an admitted attempt.
 //
-// A claim (claim.c) brings payloads under claim ids. They are parsed here; `admit` gives each its
-// own id, or says that it is a duplicate, scheduled or expired; `reject` buries what is no job.
+// A claim (claim.c) brings payloads. They are parsed here; `admit` gives each that is under a claim id
+// its own, or says that it is a duplicate, scheduled or expired; `reject` buries what is no job.
 // Whatever Redis does not confirm stays on its list and is sent again: every script tolerates that.
 #include "common/base/err.h"
 #include "common/base/fault.h"
@@ -60,7 +60,15 @@ static void drop(struct attempt *a)
     attempt_go(a, ATTEMPT_GONE);
 }
 
-// admit_again sends on a job that came from `delayed`: it has its id and its counters already.
+static void count_admitted(const struct attempt *a)
+{
+    struct stats *s = &a->run->stats;
+    s->admitted++;
+    if (a->job.run.len)
+        stats_run(s, a->queue->name, a->job.run.at, a->job.run.len);
+}
+
+// admit_again sends on a job that its claim has brought under its own id.
 static void admit_again(struct attempt *a)
 {
     struct run *r = a->run;
@@ -97,12 +105,16 @@ static void read_payload(struct attempt *a)
         *a->fault = fault;
         a->job = (struct job){.pushed_at = -1, .max_attempts = -1, .max_throttles = -1};
     }
-    if (a->admitted) {
+    if (err && (a->unread || !a->admitted)) {
+        list_append(&a->queue->to_reject, &a->todo);
+    } else if (!a->admitted) {
+        admission_id(&a->job, run_now(r), a->id);
+        list_append(&a->queue->to_admit, &a->todo);
+    } else {
+        if (a->unread)
+            count_admitted(a);
         admit_again(a);
-        return;
     }
-    admission_id(&a->job, run_now(r), a->id);
-    list_append(err ? &a->queue->to_reject : &a->queue->to_admit, &a->todo);
 }
 
 // take_memory counts a payload that is here, or about to come.
@@ -119,14 +131,6 @@ void intake_payload(struct attempt *a, struct span bytes)
         read_payload(a);
     else
         drop(a);
-}
-
-void intake_admitted(struct wqueue *q, struct span run)
-{
-    struct stats *s = &q->run->stats;
-    s->admitted++;
-    if (run.len)
-        stats_run(s, q->name, run.at, run.len);
 }
 
 static void on_fetched(int err, const struct reply *reply, void *arg)
@@ -167,7 +171,7 @@ static void admitted(struct attempt *a, const struct reply *answer)
     a->created = created > 0 ? created : a->created;
     a->expires_at = reply_int_or(reply_at(answer, 2), -1);
     if (!span_is(code, "duplicate") && !span_is(code, "lost"))
-        intake_admitted(a->queue, a->job.run);
+        count_admitted(a);
     if (span_is(code, "active")) {
         attempt_go(a, ATTEMPT_WAITING);
         call_ready(a);
@@ -288,7 +292,7 @@ static void send_rejections(struct wqueue *q)
         strbuf_init(&rest[i], 4096 + f->meta.len);
         result_rest("failed", FAILURE_INVALID_JOB, f->why, r, f, &rest[i]);
         ulid_make(run_now(r), ulid[i]);
-        args_add_str(&r->args, b->at[i]->claim_id);
+        args_add_str(&r->args, b->at[i]->admitted ? b->at[i]->id : b->at[i]->claim_id);
         args_add(&r->args, f->id);
         args_add_str(&r->args, ulid[i]);
         args_add_str(&r->args, f->why);

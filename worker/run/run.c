@@ -317,7 +317,6 @@ static void free_all(struct run *r)
     for (size_t i = 0; i < r->queue_count; i++) {
         while (!list_is_empty(&r->queues[i].to_repeat))
             free(CONTAINER_OF(list_pop(&r->queues[i].to_repeat), struct claim, link));
-        free(r->queues[i].seen);
     }
     while (!list_is_empty(&r->pools))
         gate_free(CONTAINER_OF(list_pop(&r->pools), struct pool, link));

@@ -55,7 +55,6 @@ struct wqueue {
     struct pool_class *classes[CLASSES_OF_QUEUE]; // of the models seen, latest first
     uint64_t class_seen_ms[CLASSES_OF_QUEUE], peek_at_ms,
         ticked_ms;         // ticked_ms: when it last asked
-    struct preview *seen;  // owned; what the wait has shown
     struct list to_repeat; // struct claim: sent, the answer never came
     struct list to_fetch, to_admit, to_reject, to_settle; // struct attempt.todo
 };

@@ -1,30 +1,22 @@
 // wait: the blocking wait that costs nothing while there is nothing to do.
 //
 // BLMOVE from the right of `jobs` to the right of `jobs` returns as soon as the list has an element
-// and leaves it as it was: no payload is ever taken outside an atomic move. What it shows is read
-// at once, so that the claim can admit it. Each queue has a connection of its own for it, since a
+// and leaves it as it was: no payload is ever taken outside an atomic move. Each queue has a connection of its own for it, since a
 // blocked connection can do nothing else.
 #include "common/base/err.h"
-#include "worker/run/admission.h"
 #include "worker/run/run_int.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void on_woken(int err, const struct reply *reply, void *arg)
 {
     struct wqueue *q = arg;
-    struct span payload;
     q->waiting = false;
     if (err == ERR_REDIS) // out of memory, no rights: each round looks at the queue meanwhile
         q->wait_at_ms = clock_mono_ms() + TICK_MS;
     if (err || reply_is_null(reply))
         return; // pump waits again
-    free(q->seen);
-    q->seen = NULL;
-    if (reply_str(reply, &payload))
-        q->seen = preview_new(payload, (size_t)q->run->conf->max_job_bytes, run_now(q->run));
     queue_heat(q);
     pump(q->run);
 }

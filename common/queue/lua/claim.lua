@@ -5,32 +5,35 @@
   ARGV[2] worker  who takes the lease
   ARGV[3] lease   ms
   ARGV[4] want    how many at most, 0-100; 0 takes cancelled delayed jobs only
-  ARGV[5] id stem its first ten characters (a ULID's time) begin the claim ids: '~' and a ULID
-  ARGV[6] payload that the worker has seen at the right end of `jobs` and read, and ARGV[7] to [14] the
-                  eight of admit_lib: if it is there still, it is admitted at once. May be left out.
+  ARGV[5] id stem 23 characters, the time and the chance of a ULID, from which the ids are made: of a claim '~' and
+                  a ULID, of a job that names none a ULID
 
-  First delayed jobs that are to be cancelled, then what is due, then `jobs` from the right. Another
-  payload from `jobs` is not parsed here: it is leased under its claim id, and `admit` follows.
+  First delayed jobs that are to be cancelled, then what is due, then `jobs` from the right. A payload from `jobs` that
+  tells nothing of itself but its id, which is free, is a job from now on. Any other is not read here: it is leased
+  under its claim id, and `admit` follows. No payload is parsed: one that is no job after all is rejected.
 
-  Returns {now, next due or -1, LLEN jobs, why, item...}; why is '', 'paused', 'version' (the
-  queue belongs to a newer Penstock) or 'admitted' (the payload that was seen is a job now). An item
-  is {claim id, payload, bytes, created} or {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled, started}.
-  A counter that its hash lacks is 0. Bytes and created are left out of a claim id's where the one is the
-  payload's length and the other is now.
+  Returns {now, next due or -1, LLEN jobs, why, item...}; why is '', 'paused' or 'version' (the queue belongs to
+  a newer Penstock). An item is
+    {claim id, payload, bytes, created}   to be admitted; bytes and created are left out where the one is the payload's
+                                          length and the other is now
+    {id, payload}                         admitted just now
+    {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled, started}
+                                          from `delayed`; a counter that its hash lacks is 0
   The payload of a large job is false: HGET job:<id> payload brings it without crossing Lua again.
   Keeps:   a job is in one of jobs, delayed and active, never in two and never in none.
   Bounds:  100 jobs; 64 KiB beyond the first, or one more job that makes it 1 MiB at most. A large
            job ends its batch.
-  Repeat:  the same token again answers with what it took and still holds. It is repeated without the
-           payload, for a job without an id has been given one that is for a single use.
+  Repeat:  the same token again answers with what it took and still holds.
   Memory:  the one script that Redis refuses when it has none left, so that what is in flight can end.
 ]]
 local ENOUGH = 65536 -- bytes after which no more is taken: twice as much is a millisecond
+local token, worker, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local want = math.min(tonumber(ARGV[4]), 100)
+local ends = text(now + lease)
+local any_cancel = false -- is there anything in `cancel`?
 local items, ids, bytes, full = {}, {}, 0, false
 local left = {} -- what is to leave delayed
 local op = stem .. 'op:' .. token
-local admitted = false -- the payload that the worker had seen?
 local soonest, waiting -- when the next delayed job is due, -1 = none; how many are in `jobs`
 local leases -- how many jobs are in `active`
 
@@ -115,72 +118,96 @@ local function take_due()
   end
 end
 
--- name: the claim id of the payload at place i. Its middle is the queue's own count of claims, so that no
--- two claims share one, whatever stems workers make, and a call repeated too late spoils nothing.
-local DIGITS, sub = '0123456789ABCDEFGHJKMNPQRSTVWXYZ', string.sub
+-- new_id: a ULID for the payload at place i. The queue's own count of claims is in it, so that no two claims
+-- share one, whatever stems workers make, and a call repeated too late spoils nothing.
+local byte, find, match, sub = string.byte, string.find, string.match, string.sub
+local DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 local function digit(n) return sub(DIGITS, n + 1, n + 1) end
 local head
 local function make_head()
   local n, middle = tonumber(try('INCR', stem .. 'claims')) or time[1] * 1000000 + time[2], ''
-  for _ = 1, 13 do
+  for _ = 1, 9 do
     middle = digit(n % 32) .. middle
     n = floor(n / 32)
   end
-  return '~' .. sub(ARGV[5], 1, 10) .. middle .. '0'
+  return sub(ARGV[5], 1, 10) .. middle .. sub(ARGV[5], 11, 15)
 end
-local function name(i)
+local function new_id(i)
   head = head or make_head()
   return head .. digit(floor((i - 1) / 32)) .. digit((i - 1) % 32)
 end
 
-local created = text(now)
-local function lease_payload(id, payload)
-  call('HSET', stem_job .. id, 'payload', payload, 'state', 'active', 'token', token,
-       'worker', worker, 'created', created)
+-- What `admit` weighs is said in these words; all of them stand in the payload as they are, unless an escape spells
+-- a letter of one.
+local WORDS = {'"id"', '"run"', '"pushed_at"', '"run_at"', '"delay_ms"', '"expires_at"', '"ttl_ms"', '\\u00'}
+
+-- own_id: the id that stands first in a payload of which there is nothing else to weigh; '' where it has none.
+-- False where `admit` must look. What comes after the id may be no JSON: the worker will see.
+local function own_id(payload)
+  if any_cancel or #payload > LARGE or byte(payload) ~= 123 or byte(payload, -1) ~= 125 then return false end -- { }
+  local id, from = match(payload, '^{%s*"id"%s*:%s*"([A-Za-z0-9._:-]+)"()')
+  if id and #id > 128 then return false end
+  for i = 1, #WORDS do
+    if find(payload, WORDS[i], from or 1, true) then return false end
+  end
+  return id or ''
 end
 
--- admit_read: the payload that the worker has read already is admitted, and is an item if it may run.
--- False where its id is in use: then `admit` says what becomes of it.
-local function admit_read(payload)
-  local id = ARGV[7]
-  if call('EXISTS', stem_job .. id, stem_result .. id) > 0 then return false end
-  lease_payload(id, payload)
-  admitted = true
-  local code, at, expires_at = enter('', 7)
-  if code == 'delayed' then
-    soonest = next_due()
-    return true
+-- own_ids: the id under which each payload is a job at once; false where it needs a claim id.
+local function own_ids(payloads)
+  local own, keys, met = {}, {}, {}
+  for i = 1, #payloads do
+    local id = own_id(payloads[i])
+    if id == '' then id = new_id(i) end
+    if met[id] then id = false end
+    own[i] = id
+    if id then
+      met[id] = true
+      keys[#keys + 1] = stem_job .. id
+      keys[#keys + 1] = stem_result .. id
+    end
   end
-  ids[#ids + 1] = id
-  add({id, payload, #payload, '0', '0', '0', at > 0 and text(at) or created, text(expires_at),
-       code == 'cancelled' and 1 or 0, '0'}, #payload)
-  return true
+  if #keys == 0 or call('EXISTS', unpack(keys)) == 0 then return own end
+  for i = 1, #own do
+    local id = own[i]
+    if id and call('EXISTS', stem_job .. id, stem_result .. id) > 0 then own[i] = false end
+  end
+  return own
+end
+
+-- lease_payloads: the items of those that have just been popped, which are the last, get their ids.
+local created = text(now)
+local function lease_payloads(payloads)
+  local own, before = own_ids(payloads), #items - #payloads
+  for i = 1, #payloads do
+    local id = own[i]
+    if id then count('admitted') else id = '~' .. new_id(i) end
+    items[before + i][1] = id
+    ids[#ids + 1] = id
+    call('HSET', stem_job .. id, 'payload', payloads[i], 'state', 'active', 'token', token, 'worker', worker,
+         'created', created)
+  end
 end
 
 -- take_waiting: the size of a list's element is known only once it is popped, so the largest of
 -- this batch stands for the next; one that is too much all the same is put back.
 local function take_waiting()
   local most = math.min(want - #items, waiting)
-  if full or most <= 0 then return end
-  local largest = 0
-  for i = 1, most do
+  local largest, payloads = 0, {}
+  for i = 1, full and 0 or most do
     local payload = call('RPOP', jobs)
     local len = #payload
     if #items > 0 and bytes + len > BATCH then
       call('RPUSH', jobs, payload)
-      return
+      break
     end
     waiting = waiting - 1
-    if i > 1 or payload ~= ARGV[6] or not admit_read(payload) then
-      local id = name(i)
-      lease_payload(id, payload)
-      ids[#ids + 1] = id
-      add(len <= LARGE and {id, payload} or {id, false, len}, len)
-    end
-    if full then return end
+    payloads[i] = payload
+    add(len <= LARGE and {'', payload} or {'', false, len}, len)
     if len > largest then largest = len end
-    if bytes + largest > ENOUGH then return end
+    if full or bytes + largest > ENOUGH then break end
   end
+  lease_payloads(payloads)
 end
 
 local function answer(why)
@@ -222,4 +249,4 @@ if not paused and want > 0 then
 end
 lease_all()
 write_counts()
-return answer(paused and 'paused' or admitted and 'admitted' or '')
+return answer(paused and 'paused' or '')

@@ -4,8 +4,8 @@
   ARGV[1] token  of the claim
   ARGV[2] ttl    ms that a result and a reply list live
   then seven for each payload:
-    claim id, the id it names ('' = none that is valid), a new ULID, reason,
-    the result after its id (`,"status":"failed",...}`), reply_to ('' = none), run ('' = none)
+    the id it is leased under (a claim id, or one of its own that its claim gave it), the id it names ('' = none
+    that is valid), a new ULID, reason, the result after its id (`,"status":"failed",...}`), reply_to ('' = none), run ('' = none)
 
   Returns {now, id...}: the id it is dead under, or '' where the claim was lost.
   Keeps:  nothing of a job that uses the same id changes.
@@ -14,13 +14,20 @@
 local token, ttl = ARGV[1], ARGV[2]
 local out = {now}
 
+-- free_id: under which id it is dead.
+local function free_id(at)
+  local id = ARGV[at + 1]
+  if id == '' or call('EXISTS', stem_job .. id, stem_result .. id) > 0 then return ARGV[at + 2] end
+  return id
+end
+
 local function reject(at)
-  local claim, id = ARGV[at], ARGV[at + 1]
-  local from = stem_job .. claim
+  local claim = ARGV[at]
+  local from, admitted = stem_job .. claim, string.sub(claim, 1, 1) ~= '~'
   if call('HGET', from, 'token') ~= token then return '' end
-  if id == '' or call('EXISTS', stem_job .. id, stem_result .. id) > 0 then id = ARGV[at + 2] end
+  local id = admitted and claim or free_id(at)
   local key = stem_job .. id
-  call('RENAME', from, key)
+  if admitted then count('admitted', -1) else call('RENAME', from, key) end
   call('HSET', key, 'state', 'dead', 'attempts', '0', 'throttles', '0', 'recoveries', '0',
        'died', text(now), 'cause', 'invalid_job', 'last_error', ARGV[at + 3], 'raw', '1')
   call('HDEL', key, 'token', 'worker')
@@ -29,6 +36,7 @@ local function reject(at)
   local result = '{"id":"' .. id .. '"' .. ARGV[at + 4]
   call('SET', stem_result .. id, result, 'PX', ttl)
   push_reply(ARGV[at + 5], result, ttl)
+  if admitted and call('SREM', waited, id) == 1 then push_replies(id, result, ttl, ARGV[at + 5]) end
   count('failed', 1, ARGV[at + 6])
   tell(id, 'failed', ARGV[at + 6])
   count('invalid', 1)
