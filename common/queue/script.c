@@ -8,13 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+// clang-format off
+#define LIBRARY_MAP(XX) XX(, lib) XX(, end_lib) XX(, hold_lib) XX(, pool_lib) XX(, budget_lib)
+// clang-format on
+
 #define XX(name, file)                                                                             \
     extern const char embed_##file##_lua[];                                                        \
     extern const unsigned embed_##file##_lua_len;
 SCRIPT_MAP(XX)
-XX(LIB, lib)
-XX(POOL_LIB, pool_lib)
-XX(BUDGET_LIB, budget_lib)
+LIBRARY_MAP(XX)
 #undef XX
 
 enum { SCRIPT_BYTES_MAX = 64 * 1024 };
@@ -48,23 +50,38 @@ static struct span own_text(enum script s)
     abort();
 }
 
-// build puts the library before the script, but after its `#!lua flags=...` line, which Redis
-// accepts as the very first only.
+static struct span library(struct span name)
+{
+#define XX(none, file)                                                                             \
+    if (span_is(name, #file))                                                                      \
+        return (struct span){embed_##file##_lua, embed_##file##_lua_len};
+    LIBRARY_MAP(XX)
+#undef XX
+    abort();
+}
+
+// line takes a line, its end included, off the front of a text.
+static struct span line(struct span *text)
+{
+    const char *end = memchr(text->at, '\n', text->len);
+    size_t len = end ? (size_t)(end - text->at) + 1 : text->len;
+    struct span l = {text->at, len};
+    *text = (struct span){text->at + len, text->len - len};
+    return l;
+}
+
+// build puts the libraries that a script names in its second line (`-- with: lib, end_lib`) before
+// it, but after its `#!lua flags=...` line, which Redis accepts as the very first only.
 static void build(enum script s)
 {
     struct span own = own_text(s);
     struct strbuf *b = &scripts[s].source;
-    size_t head = 0;
-    if (own.len > 2 && memcmp(own.at, "#!", 2) == 0)
-        head = (size_t)((const char *)memchr(own.at, '\n', own.len) - own.at) + 1;
-    bool pool = strncmp(script_name(s), "pool_", 5) == 0;
     strbuf_init(b, SCRIPT_BYTES_MAX);
-    strbuf_add(b, own.at, head);
-    strbuf_add(b, pool ? embed_pool_lib_lua : embed_lib_lua,
-               pool ? embed_pool_lib_lua_len : embed_lib_lua_len);
-    if (s == SCRIPT_POOL_STEP)
-        strbuf_add(b, embed_budget_lib_lua, embed_budget_lib_lua_len);
-    strbuf_add(b, own.at + head, own.len - head);
+    strbuf_add_span(b, line(&own));
+    const char *at = line(&own).at + strlen("-- with: ");
+    for (size_t len; (len = strcspn(at, ",\n")) > 0; at += len + strspn(at + len, ", "))
+        strbuf_add_span(b, library((struct span){at, len}));
+    strbuf_add_span(b, own);
     assert(!strbuf_failed(b));
 }
 

@@ -19,7 +19,7 @@ import invariants
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LUA = pathlib.Path(os.environ.get("PENSTOCK_LUA", ROOT / "common" / "queue" / "lua"))
-SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if path.stem not in ("lib", "pool_lib", "budget_lib"))
+SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if not path.stem.endswith("lib"))
 
 LEASE_MS = 30_000
 TTL_MS = 600_000
@@ -33,17 +33,10 @@ def unread(id):
 
 
 def source(name):
-    """The whole text of a script: its `#!lua` line, the library, the rest."""
-    own = (LUA / f"{name}.lua").read_text()
-    head = ""
-    if own.startswith("#!"):
-        head, own = own.split("\n", 1)
-        head += "\n"
-    library = "pool_lib" if name.startswith("pool_") else "lib"
-    text = (LUA / f"{library}.lua").read_text()
-    if name == "pool_step":
-        text += (LUA / "budget_lib.lua").read_text()
-    return head + text + own
+    """The whole text of a script: its `#!lua` line, the libraries that the second line names, the rest."""
+    head, libraries, own = (LUA / f"{name}.lua").read_text().split("\n", 2)
+    names = libraries.removeprefix("-- with: ").split(", ")
+    return head + "\n" + "".join((LUA / f"{library}.lua").read_text() for library in names) + own
 
 
 class Redisd:

@@ -98,6 +98,12 @@ inline do_claim(me) {                 /* claim.lua; repeated, it answers with wh
         gone[t[me]] = gone[t[me]] || op[t[me]] != 0;
         if
         :: place == delayed -> place = leased; token = t[me]; op[t[me]] = 1; word = job
+#ifdef BREAK_PLAIN                    /* a claim admits a payload whose id has ended */
+        :: place != delayed && waiting > 0 && place != leased ->
+#else
+        :: waiting > 0 && place == nowhere && !result && !cancel ->
+#endif
+            waiting--; place = leased; token = t[me]; op[t[me]] = 1; word = job
         :: place != delayed && waiting > 0 ->
             fresh_claim(me);
             waiting--; op[t[me]] = 1 + c[me]; word = payload;

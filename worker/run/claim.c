@@ -1,8 +1,8 @@
 // claim: what a queue gives is leased to this worker.
 //
-// A claim brings jobs from `delayed`, payloads that it has admitted itself, since they tell nothing of
-// themselves but an id, and others under claim ids, which intake.c reads and has admitted. A claim that
-// Redis does not confirm is sent again with its token, and brings what it took.
+// A claim brings jobs from `delayed`, payloads that it has admitted itself, since they tell nothing
+// of themselves but an id, and others under claim ids, which intake.c reads and has admitted. A
+// claim that Redis does not confirm is sent again with its token, and brings what it took.
 #include "worker/run/claim.h"
 
 #include "common/base/fault.h"
@@ -52,8 +52,8 @@ void claim_jobs(struct wqueue *q, struct pool *p, size_t want)
     claim_send(c);
 }
 
-// take_again notes what a job from `delayed` brings along: it has its id and its counters. One that has
-// been admitted just now has none yet.
+// take_again notes what a job from `delayed` brings along: it has its id and its counters. One that
+// has been admitted just now has none yet.
 static void take_again(struct attempt *a, struct span id, const struct reply *item, int64_t now_ms)
 {
     span_copy(a->id, sizeof a->id, id);

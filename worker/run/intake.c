@@ -1,7 +1,7 @@
 // intake: from a claimed payload to an admitted attempt.
 //
-// A claim (claim.c) brings payloads. They are parsed here; `admit` gives each that is under a claim id
-// its own, or says that it is a duplicate, scheduled or expired; `reject` buries what is no job.
+// A claim (claim.c) brings payloads. They are parsed here; `admit` gives each that is under a claim
+// id its own, or says that it is a duplicate, scheduled or expired; `reject` buries what is no job.
 // Whatever Redis does not confirm stays on its list and is sent again: every script tolerates that.
 #include "common/base/err.h"
 #include "common/base/fault.h"

@@ -1,8 +1,8 @@
 // wait: the blocking wait that costs nothing while there is nothing to do.
 //
 // BLMOVE from the right of `jobs` to the right of `jobs` returns as soon as the list has an element
-// and leaves it as it was: no payload is ever taken outside an atomic move. Each queue has a connection of its own for it, since a
-// blocked connection can do nothing else.
+// and leaves it as it was: no payload is ever taken outside an atomic move. Each queue has a
+// connection of its own for it, since a blocked connection can do nothing else.
 #include "common/base/err.h"
 #include "worker/run/run_int.h"
 

@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: lib, end_lib, hold_lib
 --[[ admit: give claimed payloads their own ids.
 
   ARGV[1] token   of the claim

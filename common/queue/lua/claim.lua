@@ -1,4 +1,5 @@
 #!lua
+-- with: lib
 --[[ claim: take up to `want` jobs and lease them to one worker.
 
   ARGV[1] token   names this claim; every later move of its jobs must show it (fencing)

@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: lib, end_lib
 --[[ dead_drop: an operator throws dead jobs away; their results stay until they expire.
 
   ARGV    ids, at most 100

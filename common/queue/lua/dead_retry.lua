@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: lib, hold_lib
 --[[ dead_retry: an operator sends dead jobs round again, with fresh counters.
 
   ARGV    ids, at most 100

@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: lib, hold_lib
 --[[ hold: a run has been paused (its name is in `held`): its jobs that wait for their time wait on.
 
   ARGV[1] run

@@ -1,4 +1,5 @@
 #!lua flags=no-writes
+-- with: lib
 --[[ look: reads many things at once for those who watch (worker/admin). It changes nothing.
 
   ARGV    items of four: what, a, b, c

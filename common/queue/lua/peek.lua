@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: lib
 --[[ peek: which models wait in a queue. Asked once a second while all pools that a worker knows of
   are shut: a job of another pool may stand behind theirs, and must not wait for them.
 

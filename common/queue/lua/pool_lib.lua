@@ -1,4 +1,4 @@
---[[ pool_lib: what every script of a pool begins with. KEYS[1] is `penstock:pool:{<pool>}`, a hash:
+--[[ pool_lib: what every script of a pool needs. KEYS[1] is `penstock:pool:{<pool>}`, a hash:
 
   open_at  no call starts before this time (ms); 0 = open
   cause    why it is shut: quota, overload; spend, auth, billing, permission; budget, paused; '' = open

@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: pool_lib
 --[[ pool_limit: an operator sets limits of one's own beside the API's, or takes them away.
 
   ARGV    kind (requests, input, output), how many a minute ('' = no limit), and so on

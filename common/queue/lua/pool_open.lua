@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: pool_lib
 --[[ pool_open: calls may start again: a trying call succeeded, or an operator says so.
 
   ARGV[1] only trouble  1 = open it only if the account's trouble had shut it; else a budget that

@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: pool_lib
 --[[ pool_shut: no call to this pool starts for a while, in the whole fleet.
 
   ARGV[1] cause

@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: pool_lib, budget_lib
 --[[ pool_step: one round with a pool's ledger: what ended is settled, and new starts are granted.
 
   ARGV (numbers unless said):

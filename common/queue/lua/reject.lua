@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: lib, end_lib
 --[[ reject: what is no valid job goes to dead with its raw bytes and the reason.
 
   ARGV[1] token  of the claim

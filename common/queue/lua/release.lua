@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: lib, hold_lib
 --[[ release: a paused run goes on.
 
   ARGV[1] run

@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: lib
 --[[ renew: a living worker keeps its leases.
 
   ARGV[1] lease  ms

@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: lib, end_lib, hold_lib
 --[[ settle: what became of leased jobs.
 
   ARGV[1] ttl  ms that a result and a reply list live

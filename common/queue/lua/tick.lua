@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: lib, end_lib, hold_lib
 --[[ tick: once a second from each worker: recover, cancel, and say how things stand.
 
   ARGV[1] recover until   take back leases that ran out, if it is not later than this (Redis time, ms): a call

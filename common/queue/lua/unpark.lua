@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- with: lib
 --[[ unpark: a pool opened sooner than was thought: jobs that waited for it are due now.
 
   ARGV    ids, at most 100, of jobs that were parked; or '+n': whoever parked them, of what is due within
