@@ -1,6 +1,7 @@
 """The wire contract (docs/protocol.md), by plain Redis commands: what a producer, a consumer and an
 operator with redis-cli may rely on."""
 import json
+import re
 import signal
 
 import pytest
@@ -40,22 +41,24 @@ def test_the_least_job_there_is_gets_an_answer_and_an_id(fleet):
     assert fleet.r.get(fleet.key("version")) == "1"
 
 
-def test_a_job_that_comes_to_an_idle_worker_is_claimed_and_admitted_in_one_move(fleet):
+def test_a_payload_that_tells_only_its_id_is_admitted_by_its_claim(fleet):
     renamed = lambda: fleet.r.info("commandstats").get("cmdstat_renamenx", {}).get("calls", 0)
-    idle = lambda: fleet.r.info("clients")["blocked_clients"] == 1
     admin = Admin(fleet.worker(env={"PENSTOCK_HTTP": "127.0.0.1:0"}))
-    for n, job in enumerate(({"id": "named", "prompt": "x", "run": "r"}, {"prompt": "x", "reply_to": "me"})):
-        wait_until(idle, 10, "the worker to wait")
-        fleet.push(job)
-        wait_until(lambda: fleet.stat("succeeded") == n + 1, 10, "its answer")
+    fleet.push({"id": "named", "prompt": "x"}, {"prompt": "x", "reply_to": "me"})
+    wait_until(lambda: fleet.stat("succeeded") == 2, 10, "both answers")
     assert renamed() == 0, "neither was given its id by a second script"
-    assert fleet.stat("admitted") == 2
-    assert fleet.r.hget(fleet.key("run:r"), "admitted") == "1"
-    wait_until(lambda: admin.metric("penstock_jobs_admitted_total") == 2, 10, "the metric")
-    wait_until(idle, 10, "the worker to wait")
-    fleet.push(*[{"id": f"b{n}", "prompt": "x"} for n in range(10)])
-    fleet.results([f"b{n}" for n in range(10)])
-    assert renamed() >= 9, "what lies behind it is read first"
+    [made] = [json.loads(text)["id"] for text in fleet.r.lrange(fleet.key("reply:me"), 0, -1)]
+    assert re.fullmatch("[0-9A-HJKMNP-TV-Z]{26}", made) and fleet.r.exists(fleet.key("result:" + made))
+    fleet.push({"id": "counted", "prompt": "x", "run": "r"})
+    assert fleet.results(["counted"])["counted"]["status"] == "succeeded"
+    assert renamed() == 1 and fleet.r.hget(fleet.key("run:r"), "admitted") == "1"
+    fleet.push({"id": "wrong", "promt": "x"}, {"promt": "x"})
+    wait_until(lambda: fleet.stat("failed") == 2, 10, "both rejections")
+    assert "promt" in fleet.results(["wrong"])["wrong"]["error"]["message"]
+    assert fleet.r.zcard(fleet.key("dead")) == fleet.stat("invalid") == 2
+    assert fleet.stat("admitted") == 3
+    wait_until(lambda: admin.metric("penstock_jobs_admitted_total") == 3, 10, "the metric")
+    assert admin.metric("penstock_jobs_rejected_total") == 2
 
 
 def test_all_scripts_are_back_once_one_is_missed(fleet):
