@@ -38,11 +38,13 @@ POINTS = ["claim.after", "admit.after", "call.before", "call.after", "settle.bef
 @pytest.mark.parametrize("nth", [1, 3])
 @pytest.mark.parametrize("point", POINTS)
 def test_a_worker_that_dies_at_a_named_point_loses_nothing(point, nth):
+    """Every other payload tells more than its id, so that a script of its own admits it."""
     if not has_fault_points():
         pytest.skip("this build has no fault points (cmake -DFAULTS=ON)")
     with Fleet(latency="constant:5") as fleet:
         ids = [f"{point}-{n}" for n in range(12)]
-        fleet.push(*[{"id": i, "prompt": f"p {i}", "reply_to": "all"} for i in ids])
+        more = ({"reply_to": "all"}, {"reply_to": "all", "run": "r"})
+        fleet.push(*[{"id": i, "prompt": f"p {i}", **more[n % 2]} for n, i in enumerate(ids)])
         doomed = fleet.worker(concurrency=2, lease_ms=LEASE_MS, ready=False,
                               env={"PENSTOCK_FAULT": f"{point}:{nth}"})
         wait_until(lambda: doomed.process.poll() is not None, 20, f"death at {point}")

@@ -4,6 +4,8 @@ import os
 import pathlib
 import signal
 
+import pytest
+
 from fleet import KEY, Fleet
 from simlib import wait_until
 
@@ -365,10 +367,12 @@ def test_another_failure_is_spread_over_the_step_by_full_jitter():
         assert due_after(fleet, "broken", 4) < 60000
 
 
-def test_jobs_start_in_the_order_of_their_pushes():
+@pytest.mark.parametrize("run", [[{}], [{"run": "r"}, {}]])
+def test_jobs_start_in_the_order_of_their_pushes(run):
+    """Those that a script of its own admits, as they name a run, and those that their claim admits."""
     with Fleet(rpm=1200, burst_s=2) as fleet:
         ids = [f"o{n}" for n in range(120)]
-        fleet.push(*[{"id": i, "prompt": i} for i in ids])
+        fleet.push(*[{"id": i, "prompt": i, **run[n % len(run)]} for n, i in enumerate(ids)])
         fleet.worker(concurrency=64)
         started = [r["started"] for r in fleet.results(ids, timeout_s=60).values()
                    if not r["throttles"]]

@@ -68,10 +68,12 @@ static void count_admitted(const struct attempt *a)
         stats_run(s, a->queue->name, a->job.run.at, a->job.run.len);
 }
 
-// admit_again sends on a job that its claim has brought under its own id.
-static void admit_again(struct attempt *a)
+// begin sends on a job that its claim has brought under its own id.
+static void begin(struct attempt *a)
 {
     struct run *r = a->run;
+    if (a->unread)
+        count_admitted(a);
     int64_t max = r->conf->max_recoveries;
     if (a->fault) { // a setting has changed since it was admitted
         settle_failed(a, FAILURE_INVALID_JOB, NULL);
@@ -105,15 +107,17 @@ static void read_payload(struct attempt *a)
         *a->fault = fault;
         a->job = (struct job){.pushed_at = -1, .max_attempts = -1, .max_throttles = -1};
     }
+    struct wqueue *q = a->queue;
+    bool behind = q->admits_out || !list_is_empty(&q->to_admit);
     if (err && (a->unread || !a->admitted)) {
-        list_append(&a->queue->to_reject, &a->todo);
+        list_append(&q->to_reject, &a->todo);
     } else if (!a->admitted) {
         admission_id(&a->job, run_now(r), a->id);
-        list_append(&a->queue->to_admit, &a->todo);
+        list_append(&q->to_admit, &a->todo);
+    } else if (a->unread && behind) { // jobs start in the order of their pushes
+        list_append(&q->to_admit, &a->todo);
     } else {
-        if (a->unread)
-            count_admitted(a);
-        admit_again(a);
+        begin(a);
     }
 }
 
@@ -196,8 +200,13 @@ static void on_admitted(int err, const struct reply *reply, void *arg)
     } else {
         FAULT("admit.after");
         run_hear(b->queue->run, reply);
-        for (size_t i = 0; i < b->count; i++)
-            admitted(b->at[i], reply_at(reply, 1 + i));
+        size_t next = 1;
+        for (size_t i = 0; i < b->count; i++) {
+            if (b->at[i]->admitted)
+                begin(b->at[i]);
+            else
+                admitted(b->at[i], reply_at(reply, next++));
+        }
     }
     free(b);
 }
@@ -233,6 +242,8 @@ static void send_admissions(struct wqueue *q)
     args_add_int(&r->args, r->conf->lease_ms);
     args_add_int(&r->args, r->conf->result_ttl_s * 1000);
     for (size_t i = 0; i < b->count; i++) {
+        if (b->at[i]->admitted)
+            continue; // it is in its place behind the others, no more
         args_add_str(&r->args, b->at[i]->claim_id);
         admission_args(&r->args, b->at[i]->id, &b->at[i]->job);
     }
