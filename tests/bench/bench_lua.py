@@ -60,11 +60,12 @@ def work(queue, how):
         for item in claim.items:
             if item.payload is None:
                 queue.redis.hget(queue.key("job:" + item.id), "payload")
-        fresh = [item for item in claim.items if item.claimed]
-        ids = [f"01BENCH{jobs + i:019d}" for i in range(len(fresh))]
-        if fresh:
-            queue.admit(claim.token, *(Admission(item.id, id) for item, id in zip(fresh, ids)))
-        settle(queue, claim, ids or claim.ids, how if fresh or how != "later" else "plain")
+        read = [item for item in claim.items if item.claimed]
+        if read:  # they are large
+            queue.admit(claim.token, *(Admission(item.id, item.id[1:]) for item in read))
+        fresh = [item for item in claim.items if item.claimed or item.fresh]
+        ids = [item.id.removeprefix("~") for item in claim.items]
+        settle(queue, claim, ids, how if fresh or how != "later" else "plain")
         jobs += len(fresh) if how == "later" else len(claim.items)
 
 

@@ -3,6 +3,7 @@
 The named points are compiled in with -DFAULTS=ON (common/base/fault.h); a build without them is
 skipped, since there the worker would simply live.
 """
+import json
 import random
 import signal
 import subprocess
@@ -54,6 +55,26 @@ def test_a_worker_that_dies_at_a_named_point_loses_nothing(point, nth):
         assert fleet.r.llen(fleet.key("reply:all")) == len(ids)
         # Only what was in flight may be called twice; what Redis has yet to confirm counts as such.
         assert fleet.sim.stats()["repeats"] <= 2, "more calls repeated than its concurrency"
+
+
+@pytest.mark.parametrize("more,most,deaths", [({}, 1, 3), ({"run": "r"}, 2, 2)])
+def test_a_payload_that_kills_whoever_reads_it_is_dead_in_the_end(more, most, deaths):
+    """Whether its claim has admitted it or not; the former is read once more to bury it, and once again."""
+    if not has_fault_points():
+        pytest.skip("this build has no fault points (cmake -DFAULTS=ON)")
+    with Fleet(latency="constant:5") as fleet:
+        fleet.push({"id": "a", "prompt": "p", **more})
+        workers = []
+        while not fleet.r.zcard(fleet.key("dead")):
+            assert len(workers) <= deaths, "it goes on for ever"
+            workers.append(fleet.worker(lease_ms=LEASE_MS, ready=False, env={
+                "PENSTOCK_FAULT": "read.before:1", "PENSTOCK_MAX_RECOVERIES": str(most)}))
+            wait_until(lambda: workers[-1].process.poll() is not None or fleet.r.zcard(fleet.key("dead")), 30, "its end")
+        assert sum(worker.process.poll() == -signal.SIGKILL for worker in workers) == deaths
+        [id] = fleet.r.zrange(fleet.key("dead"), 0, -1)
+        assert fleet.result(id)["error"]["type"] == "crash" and fleet.job(id, "cause") == "crash"
+        assert json.loads(fleet.job(id, "payload"))["id"] == "a"
+        assert fleet.sim.stats()["requests"] == 0
 
 
 @pytest.mark.parametrize("point", ["renew.before", "renew.after", "recover.before", "recover.after"])

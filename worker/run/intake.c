@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct job nothing_read = {.pushed_at = -1, .max_attempts = -1, .max_throttles = -1};
+
 // batch: the attempts one script call carries.
 struct batch {
     struct wqueue *queue;
@@ -91,11 +93,25 @@ static void begin(struct attempt *a)
     }
 }
 
-// read parses the payload and puts the attempt where it goes next.
+// kills_readers: it has crashed its workers so often that it should be dead, but for those that
+// have died of it since, so the reading itself may be what kills them.
+static bool kills_readers(const struct attempt *a)
+{
+    int64_t max = a->run->conf->max_recoveries;
+    return max > 0 && a->recoveries >= max + 2;
+}
+
+// read_payload parses the payload and puts the attempt where it goes next.
 static void read_payload(struct attempt *a)
 {
     struct run *r = a->run;
     struct job_fault fault;
+    if (kills_readers(a)) {
+        a->job = nothing_read;
+        settle_failed(a, FAILURE_CRASH, NULL);
+        return;
+    }
+    FAULT("read.before");
     int err =
         job_parse(a->payload, a->payload_len, (size_t)r->conf->max_job_bytes, &a->job, &fault);
     if (err) {
@@ -105,7 +121,7 @@ static void read_payload(struct attempt *a)
             return;
         }
         *a->fault = fault;
-        a->job = (struct job){.pushed_at = -1, .max_attempts = -1, .max_throttles = -1};
+        a->job = nothing_read;
     }
     struct wqueue *q = a->queue;
     bool behind = q->admits_out || !list_is_empty(&q->to_admit);
