@@ -66,7 +66,7 @@ local function lease_all()
   if flat then call('ZADD', active, ends, WIDE) end
   call('ZADD', active, unpack(args))
   if flat then call('ZREM', active, WIDE) end
-  call('SET', op, table.concat(ids, ' '), 'PX', lease)
+  call('PSETEX', op, ARGV[3], table.concat(ids, ' '))
 end
 
 local function describe(id, key, len, cancelled)
@@ -138,40 +138,36 @@ local function new_id(i)
   return head .. digit(floor((i - 1) / 32)) .. digit((i - 1) % 32)
 end
 
--- What `admit` weighs is said in these words; all of them stand in the payload as they are, unless an escape spells
--- a letter of one.
-local WORDS = {'"id"', '"run"', '"pushed_at"', '"run_at"', '"delay_ms"', '"expires_at"', '"ttl_ms"', '\\u00'}
+-- What `admit` weighs is said in these words (the ends of three: pushed_at, run_at, expires_at). They stand in the payload
+-- as they are, unless an escape spells a letter of one.
+local WORDS = {'"id"', '"run"', '_at"', '"delay_ms"', '"ttl_ms"', '\\u00'}
 
--- own_id: the id that stands first in a payload of which there is nothing else to weigh; '' where it has none.
--- False where `admit` must look. What comes after the id may be no JSON: the worker will see.
-local function own_id(payload)
-  if any_cancel or #payload > LARGE or byte(payload) ~= 123 or byte(payload, -1) ~= 125 then return false end -- { }
-  local id, from = match(payload, '^{%s*"id"%s*:%s*"([A-Za-z0-9._:-]+)"()')
-  if id and #id > 128 then return false end
-  for i = 1, #WORDS do
-    if find(payload, WORDS[i], from or 1, true) then return false end
+-- own_id: the id that stands first in a payload of which there is nothing else to weigh, a new one where it has none.
+-- Nil where `admit` must look. What comes after the id may be no JSON: the worker will see.
+local function own_id(payload, i)
+  if any_cancel or #payload > LARGE or byte(payload) ~= 123 or byte(payload, -1) ~= 125 then return nil end -- { }
+  local id, from = match(payload, '^{%s*"id"%s*:%s*"([%w._:-]+)"()')
+  for w = 1, 6 do
+    if find(payload, WORDS[w], from or 1, true) then return nil end
   end
-  return id or ''
+  if id and #id > 128 then return nil end
+  return id or new_id(i)
 end
 
--- own_ids: the id under which each payload is a job at once; false where it needs a claim id.
+-- own_ids: the id under which each payload is a job at once, where it may be one.
 local function own_ids(payloads)
   local own, keys, met = {}, {}, {}
   for i = 1, #payloads do
-    local id = own_id(payloads[i])
-    if id == '' then id = new_id(i) end
-    if met[id] then id = false end
-    own[i] = id
-    if id then
-      met[id] = true
+    local id = own_id(payloads[i], i)
+    if id and not met[id] then
+      own[i], met[id] = id, true
       keys[#keys + 1] = stem_job .. id
       keys[#keys + 1] = stem_result .. id
     end
   end
   if #keys == 0 or call('EXISTS', unpack(keys)) == 0 then return own end
-  for i = 1, #own do
-    local id = own[i]
-    if id and call('EXISTS', stem_job .. id, stem_result .. id) > 0 then own[i] = false end
+  for i, id in pairs(own) do
+    if call('EXISTS', stem_job .. id, stem_result .. id) > 0 then own[i] = nil end
   end
   return own
 end
@@ -179,15 +175,16 @@ end
 -- lease_payloads: the items of those that have just been popped, which are the last, get their ids.
 local created = text(now)
 local function lease_payloads(payloads)
-  local own, before = own_ids(payloads), #items - #payloads
+  local own, before, admitted = own_ids(payloads), #items - #payloads, 0
   for i = 1, #payloads do
     local id = own[i]
-    if id then count('admitted') else id = '~' .. new_id(i) end
+    if id then admitted = admitted + 1 else id = '~' .. new_id(i) end
     items[before + i][1] = id
     ids[#ids + 1] = id
     call('HSET', stem_job .. id, 'payload', payloads[i], 'state', 'active', 'token', token, 'worker', worker,
          'created', created)
   end
+  count('admitted', admitted)
 end
 
 -- take_waiting: the size of a list's element is known only once it is popped, so the largest of
