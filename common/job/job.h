@@ -76,6 +76,9 @@ struct job_fault {
     bool stranger; // the field is none of a job's: its name is the producer's text, not for logs
 };
 
+// job_unread: what is known of a payload that is not read, or is no job.
+extern const struct job job_unread;
+
 // job_parse reads a payload of at most bytes_max. 0, or ERR_BAD_JOB with *ret_why filled in; *ret
 // is then undefined. Of several faults the first one met is named.
 int job_parse(const char *payload, size_t len, size_t bytes_max, struct job *ret,

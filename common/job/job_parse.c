@@ -248,6 +248,8 @@ static void read_root(struct reading *r, struct scan_value root)
 
 // ---- the whole ----
 
+const struct job job_unread = {.pushed_at = -1, .max_attempts = -1, .max_throttles = -1};
+
 static void job_init(struct job *j, const char *payload, size_t len)
 {
     memset(j, 0, offsetof(struct job, undone));

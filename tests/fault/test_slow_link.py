@@ -1,6 +1,7 @@
 """Redis is far away, or its answers come late."""
 import contextlib
 import pathlib
+import signal
 import sys
 import time
 
@@ -48,3 +49,20 @@ def test_a_worker_with_nothing_but_parked_jobs_sees_their_pool_open():
         assert [c for c in calls if c["t_ms"] > shut_ms + HEARD_MS] == []
         fleet.cli("resume", "--pool", POOL)
         fleet.results(ids, timeout_s=40)  # those too that were put aside while it opened
+
+
+def test_who_was_stopped_before_it_read_its_claims_answer_calls_nothing_that_others_have_done():
+    with far_fleet(latency="constant:50") as (fleet, worker):
+        far = worker(lease_ms=1500)
+        wait_until(lambda: fleet.r.info("clients")["blocked_clients"] == 1, 20, "the worker to wait")
+        ids = [f"s{n}" for n in range(4)]
+        fleet.push(*[{"id": i, "prompt": i} for i in ids])
+        wait_until(lambda: fleet.r.zcard(fleet.key("active")) == len(ids), 20, "the claim")
+        far.signal(signal.SIGSTOP)
+        near = fleet.worker(lease_ms=1500)
+        fleet.results(ids, timeout_s=30)
+        assert near.drain() == 0
+        far.signal(signal.SIGCONT)
+        fleet.push({"id": "last", "prompt": "last"})
+        fleet.result("last", timeout_s=20)
+        assert fleet.sim.stats()["requests"] == len(ids) + 1

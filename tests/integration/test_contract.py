@@ -133,6 +133,20 @@ def test_jobs_start_in_the_order_they_were_pushed_and_rpush_is_next(fleet):
     assert order == ["urgent"] + [f"o{n}" for n in range(20)]
 
 
+def test_of_two_waiting_payloads_of_one_id_the_one_pushed_first_is_the_job(fleet):
+    """Whichever script admits them: the first of each pair must be read."""
+    fleet.r.set(fleet.key("paused"), "until all are there")
+    fleet.push({"id": "a", "prompt": "first", "delay_ms": 3600000}, {"id": "a", "prompt": "second"},
+               {"prompt": "first", "id": "b", "run": "r"}, {"id": "b", "prompt": "second"})
+    fleet.worker(concurrency=8)
+    fleet.r.delete(fleet.key("paused"))
+    fleet.result("b")
+    wait_until(lambda: fleet.stat("duplicates") == 2, 10, "both duplicates")
+    assert [call["prompt_head"] for call in fleet.sim.log()] == ["first"]
+    assert fleet.depth() == {"jobs": 0, "delayed": 1, "active": 0, "dead": 0}
+    assert fleet.r.hget(fleet.key("run:r"), "succeeded") == "1"
+
+
 def test_a_duplicate_is_counted_and_answered_but_not_called(fleet):
     fleet.worker()
     fleet.push({"id": "one", "prompt": "once", "reply_to": "first"})

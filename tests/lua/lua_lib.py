@@ -92,6 +92,7 @@ class Item:
     expires_at: int = -1
     cancelled: bool = False
     started: int = 0
+    reading: bool = False
     fresh: bool = False  # admitted by this very claim
 
     @property
@@ -362,12 +363,11 @@ class Queue:
 def claim_item(item, now):
     id, payload, *numbers = item
     size, *numbers = numbers or [len(payload)]
-    if not text(id).startswith("~") and not numbers:
-        return Item(text(id), payload, size, created=now, fresh=True)
-    if not text(id).startswith("~"):
-        *numbers, cancelled, started = (int(number) for number in numbers)
-        return Item(text(id), payload, size, *numbers, bool(cancelled), started)
-    return Item(text(id), payload, size, created=int(numbers[0]) if numbers else now)
+    if len(numbers) < 2:
+        fresh = not text(id).startswith("~")
+        return Item(text(id), payload, size, created=int(numbers[0]) if numbers else now, fresh=fresh)
+    *numbers, cancelled, started, reading = (int(number) for number in numbers)
+    return Item(text(id), payload, size, *numbers, bool(cancelled), started, reading=bool(reading))
 
 
 @dataclasses.dataclass

@@ -63,13 +63,23 @@ def test_an_id_of_128_bytes_is_one(q):
     assert taken(q, '{"id":"%s"}' % ("a" * 128))[0].id == "a" * 128
 
 
-def test_an_id_in_use_is_left_to_be_admitted_and_those_beside_it_are_not(q):
+@pytest.mark.parametrize("name", ["active", "dead", "done", "delayed"])
+def test_an_id_in_use_is_left_to_be_admitted_and_so_are_those_behind_it(q, name):
     token = q.take("active", "dead", "done", "delayed")
     q.settle(bury("dead", token), done("done", token), later("delayed", token, 60_000))
-    names = ["active", "dead", "done", "delayed", "free"]
-    items = taken(q, *('{"id":"%s"}' % name for name in names))
-    assert [item.fresh for item in items] == [False] * 4 + [True]
-    assert items[4].id == "free" and q.counts()["admitted"] == "5"
+    items = taken(q, *('{"id":"%s"}' % id for id in ("before", name, "behind")))
+    assert [item.fresh for item in items] == [True, False, False]
+    assert items[0].id == "before" and q.counts()["admitted"] == "5"
+
+
+@pytest.mark.parametrize("first", [unread("a"), '{"prompt":"p","id":"a"}', '{"id":"a","prompt":"%s"}' % ("p" * LARGE)],
+                         ids=["unread", "id behind", "large"])
+def test_behind_one_that_must_be_read_all_are(q, first):
+    """It may be of the same id, and the one that was pushed first is the job."""
+    q.push(JOB.replace('"a"', '"c"'), first, JOB, '{"prompt":"p"}')
+    items = [item for _ in range(4) for item in q.claim().items if item.fresh or item.claimed]
+    assert [item.fresh for item in items][:2] == [True, False]
+    assert not items[2].fresh or len(first) > LARGE, "a large one ends its batch"
 
 
 def test_the_same_id_twice_in_one_claim_is_one_job(q):
@@ -95,11 +105,14 @@ def test_one_whose_worker_dies_comes_back_as_a_job(q):
     assert q.counts()["admitted"] == "1"
 
 
-def test_a_claim_said_again_brings_it_with_its_counters(q1):
+def test_a_claim_said_again_brings_it_as_it_did(q1):
     q1.push(JOB)
     first = q1.claim(token="T")
     [again] = q1.claim(token="T").items
-    assert (again.id, again.payload, again.created, again.fresh) == ("a", JOB.encode(), first.now, False)
+    assert again == first.items[0] and again.fresh and again.created == first.now
+    q1.redis.sadd(q1.key("cancel"), "a")
+    [again] = q1.claim(token="T").items
+    assert again.cancelled and not again.fresh
 
 
 def test_one_that_is_no_job_after_all_is_dead_under_the_id_it_has(q):
@@ -154,7 +167,8 @@ def test_whatever_is_admitted_unread_tells_no_more_than_its_id(q1):
     q1.check = False
     dice, fresh = random.Random(7), 0
     for _ in range(250):
-        for item in taken(q1, *(made(dice) for _ in range(40))):
+        for text in (made(dice) for _ in range(40)):
+            [item] = taken(q1, text)
             if item.fresh:
                 job = json.loads(item.payload)
                 assert not set(job) & set(WEIGHED), item.payload

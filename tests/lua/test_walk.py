@@ -92,7 +92,8 @@ class Walk:
     def do_claim(self, **more):
         claim = self.q.claim(**more)
         for item in claim.items:
-            if item.fresh:
+            if item.fresh and (claim.token, item.id) not in self.admitted:
+                self.admitted.add((claim.token, item.id))
                 self.owner[item.id] = json.loads(item.payload)["n"]
                 self.stats["admitted"] += 1
         return claim
@@ -157,7 +158,8 @@ class Walk:
                 self.owner[id] = int(reject.reply_to[1:])
                 self.stats["failed"] += 1
                 self.stats["invalid"] += 1
-                self.stats["admitted"] -= not reject.claim.startswith("~")
+                for counts in (self.stats, self.runs[reject.run]):
+                    counts["admitted"] -= not reject.claim.startswith("~")
                 self.runs[reject.run]["failed"] += 1
 
     def end(self, id, token, payload):

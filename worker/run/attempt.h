@@ -23,7 +23,7 @@
 
 // clang-format off
 #define ATTEMPT_MAP(XX)                                             \
-    XX(CLAIMED,  "claimed")  /* leased; its bytes are being read */ \
+    XX(CLAIMED,  "claimed")  /* leased; to be read, or admitted */  \
     XX(WAITING,  "waiting")  /* admitted; the pool's gate decides */\
     XX(SENDING,  "sending")  /* the call is under way */            \
     XX(SETTLING, "settling") /* ended here; Redis has yet to know */\
@@ -80,6 +80,8 @@ struct attempt {
     bool cancel;                 // someone asked for it
     bool admitted;               // has its own id in Redis
     bool unread;                 // and was given it by its claim, just now
+    bool noted;                  // Redis has a note that this suspect is being read,
+    bool killed_its_reader;      // or has one of a worker that died meanwhile
     bool suspect;                // has crashed workers before: runs with no other such
     bool lost;                   // the lease is another's; a good answer is offered all the same
     bool hand_back;              // the call was aborted by a drain

@@ -6,6 +6,7 @@
 #include "worker/run/claim.h"
 
 #include "common/base/fault.h"
+#include "worker/run/fetch.h"
 #include "worker/run/run_int.h"
 
 #include <stdlib.h>
@@ -27,6 +28,7 @@ static void claim_send(struct claim *c)
     args_add_int(a, (int64_t)c->want);
     args_add(a, (struct span){c->token, 23}); // unique to this claim, so its ids are
     if (script_call(r->link, SCRIPT_CLAIM, q->stem, a, on_claimed, c) == 0) {
+        c->sent_ms = clock_mono_ms();
         q->claims_out++;
         q->asked += c->want;
         r->reserved += c->want;
@@ -58,13 +60,14 @@ static void take_again(struct attempt *a, struct span id, const struct reply *it
 {
     span_copy(a->id, sizeof a->id, id);
     a->admitted = true;
-    a->attempts = reply_int_or(reply_at(item, 3), 0);
+    a->attempts = a->unread ? 0 : reply_int_or(reply_at(item, 3), 0);
     a->throttles = reply_int_or(reply_at(item, 4), 0);
     a->recoveries = reply_int_or(reply_at(item, 5), 0);
-    a->created = reply_int_or(reply_at(item, 6), now_ms);
+    a->created = reply_int_or(reply_at(item, a->unread ? 3 : 6), now_ms);
     a->expires_at = reply_int_or(reply_at(item, 7), -1);
     a->cancel = reply_int_or(reply_at(item, 8), 0) == 1;
     a->started = reply_int_or(reply_at(item, 9), 0);
+    a->killed_its_reader = reply_int_or(reply_at(item, 10), 0) == 1;
 }
 
 // take_item: a claim id comes without its bytes and when it was created, where the payload and the
@@ -86,14 +89,14 @@ static void take_item(const struct claim *c, const struct reply *item, int64_t n
         span_copy(a->claim_id, sizeof a->claim_id, id);
         a->created = reply_int_or(reply_at(item, 3), now_ms);
     } else {
-        a->unread = reply_count(item) == 2;
+        a->unread = reply_count(item) <= 4;
         take_again(a, id, item, now_ms);
     }
     bool here = reply_str(reply_at(item, 1), &bytes);
     a->claimed_bytes = (size_t)MAX(reply_int_or(reply_at(item, 2), (int64_t)bytes.len), 0);
     r->claimed_bytes += a->claimed_bytes;
-    if (!here) {
-        list_append(&q->to_fetch, &a->todo); // a large one comes by itself
+    if (!here || fetch_is_suspect(a)) { // a large one comes by itself, and so does a suspect
+        list_append(&q->to_fetch, &a->todo);
         return;
     }
     intake_payload(a, bytes);
@@ -125,7 +128,7 @@ static void on_claimed(int err, const struct reply *reply, void *arg)
     if (c->pool)
         c->pool->permits.promised -= c->want;
     run_answered(q, SCRIPT_CLAIM, err, reply);
-    if (err) {
+    if (err || run_is_stale(q->run, c->sent_ms)) {
         list_append(&q->to_repeat, &c->link);
         intake_send_later(q);
         return;

@@ -6,6 +6,7 @@
 #include "common/job/ulid.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct pool;
 struct wqueue;
@@ -15,6 +16,7 @@ struct claim {
     struct wqueue *queue;
     struct pool *pool; // whose grants are promised to it
     size_t want;
+    uint64_t sent_ms;
     char token[ULID_LEN + 1];
 };
 

@@ -8,18 +8,18 @@
 #include "common/base/log.h"
 #include "common/base/rnd.h"
 #include "worker/run/admission.h"
+#include "worker/run/fetch.h"
 #include "worker/run/run_int.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct job nothing_read = {.pushed_at = -1, .max_attempts = -1, .max_throttles = -1};
-
 // batch: the attempts one script call carries.
 struct batch {
     struct wqueue *queue;
     size_t count;
+    uint64_t sent_ms;
     struct attempt *at[CLAIM_MAX];
 };
 
@@ -55,8 +55,9 @@ static bool keep_payload(struct attempt *a, struct span bytes)
     return true;
 }
 
-// drop forgets an attempt without a word to Redis: its lease will run out and it will be recovered.
-static void drop(struct attempt *a)
+// intake_drop forgets an attempt without a word to Redis: its lease will run out and it will be
+// recovered.
+void intake_drop(struct attempt *a)
 {
     a->run->stats.lost++;
     attempt_go(a, ATTEMPT_GONE);
@@ -74,6 +75,10 @@ static void count_admitted(const struct attempt *a)
 static void begin(struct attempt *a)
 {
     struct run *r = a->run;
+    if (a->lost) {
+        intake_drop(a);
+        return;
+    }
     if (a->unread)
         count_admitted(a);
     int64_t max = r->conf->max_recoveries;
@@ -93,12 +98,10 @@ static void begin(struct attempt *a)
     }
 }
 
-// kills_readers: it has crashed its workers so often that it should be dead, but for those that
-// have died of it since, so the reading itself may be what kills them.
-static bool kills_readers(const struct attempt *a)
+// is_wrong_from_the_start: no job, and no call of it was ever made.
+static bool is_wrong_from_the_start(const struct attempt *a)
 {
-    int64_t max = a->run->conf->max_recoveries;
-    return max > 0 && a->recoveries >= max + 2;
+    return a->fault && !a->attempts && !a->throttles && !a->started;
 }
 
 // read_payload parses the payload and puts the attempt where it goes next.
@@ -106,26 +109,23 @@ static void read_payload(struct attempt *a)
 {
     struct run *r = a->run;
     struct job_fault fault;
-    if (kills_readers(a)) {
-        a->job = nothing_read;
-        settle_failed(a, FAILURE_CRASH, NULL);
-        return;
-    }
     FAULT("read.before");
     int err =
         job_parse(a->payload, a->payload_len, (size_t)r->conf->max_job_bytes, &a->job, &fault);
     if (err) {
         a->fault = malloc(sizeof fault);
         if (!a->fault) {
-            drop(a);
+            intake_drop(a);
             return;
         }
         *a->fault = fault;
-        a->job = nothing_read;
+        a->job = job_unread;
     }
     struct wqueue *q = a->queue;
+    if (a->noted)
+        fetch_note(a, false);
     bool behind = q->admits_out || !list_is_empty(&q->to_admit);
-    if (err && (a->unread || !a->admitted)) {
+    if (is_wrong_from_the_start(a)) {
         list_append(&q->to_reject, &a->todo);
     } else if (!a->admitted) {
         admission_id(&a->job, run_now(r), a->id);
@@ -137,48 +137,13 @@ static void read_payload(struct attempt *a)
     }
 }
 
-// take_memory counts a payload that is here, or about to come.
-static void take_memory(struct attempt *a)
-{
-    a->run->memory_bytes += a->in_memory ? 0 : a->claimed_bytes;
-    a->in_memory = true;
-}
-
 void intake_payload(struct attempt *a, struct span bytes)
 {
-    take_memory(a);
+    fetch_take_memory(a);
     if (keep_payload(a, bytes))
         read_payload(a);
     else
-        drop(a);
-}
-
-static void on_fetched(int err, const struct reply *reply, void *arg)
-{
-    struct attempt *a = arg;
-    struct span bytes;
-    if (err) {
-        list_append(&a->queue->to_fetch, &a->todo);
-        intake_send_later(a->queue);
-    } else if (reply_str(reply, &bytes)) {
-        intake_payload(a, bytes);
-    } else {
-        drop(a); // recovered by another meanwhile
-    }
-}
-
-static void fetch(struct attempt *a)
-{
-    char key[KEY_BYTES_MAX + ID_BYTES_MAX];
-    int len =
-        snprintf(key, sizeof key, "%sjob:%s", a->queue->stem, a->admitted ? a->id : a->claim_id);
-    const char *argv[] = {"HGET", key, "payload"};
-    size_t lens[] = {4, (size_t)len, 7};
-    take_memory(a);
-    if (rlink_call(a->run->link, 3, argv, lens, 0, on_fetched, a)) {
-        list_append(&a->queue->to_fetch, &a->todo);
-        intake_send_later(a->queue);
-    }
+        intake_drop(a);
 }
 
 static void admitted(struct attempt *a, const struct reply *answer)
@@ -211,7 +176,8 @@ static void on_admitted(int err, const struct reply *reply, void *arg)
     struct batch *b = arg;
     b->queue->admits_out--;
     run_answered(b->queue, SCRIPT_ADMIT, err, reply);
-    if (err) {
+    if (err || run_is_stale(b->queue->run, b->sent_ms)) {
+        b->queue->renew_at_ms = err ? b->queue->renew_at_ms : 0;
         put_back(b, &b->queue->to_admit);
     } else {
         FAULT("admit.after");
@@ -268,6 +234,7 @@ static void send_admissions(struct wqueue *q)
         free(b);
         return;
     }
+    b->sent_ms = clock_mono_ms();
     q->admits_out++;
 }
 
@@ -336,25 +303,12 @@ static void send_rejections(struct wqueue *q)
     }
 }
 
-// intake_may_fetch: payloads in memory have a budget; one that is larger than all of it comes
-// alone.
-bool intake_may_fetch(const struct wqueue *q)
-{
-    const struct run *r = q->run;
-    if (list_is_empty(&q->to_fetch))
-        return false;
-    const struct attempt *a = CONTAINER_OF(q->to_fetch.head.next, const struct attempt, todo);
-    size_t most = (size_t)r->conf->max_inflight_bytes;
-    return a->in_memory || r->memory_bytes == 0 || r->memory_bytes + a->claimed_bytes <= most;
-}
-
 void intake_send(struct wqueue *q)
 {
     if (!q->run->ready || clock_mono_ms() < q->send_at_ms)
         return;
     claim_repeat(q);
-    for (size_t n = q->to_fetch.count; n > 0 && intake_may_fetch(q); n--)
-        fetch(CONTAINER_OF(list_pop(&q->to_fetch), struct attempt, todo));
+    fetch_due(q);
     while (!list_is_empty(&q->to_admit) && clock_mono_ms() >= q->send_at_ms)
         send_admissions(q);
     while (!list_is_empty(&q->to_reject) && clock_mono_ms() >= q->send_at_ms)

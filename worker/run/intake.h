@@ -10,8 +10,8 @@ struct attempt;
 struct wqueue;
 
 void intake_payload(struct attempt *a, struct span bytes); // it has come; they are copied
-bool intake_may_fetch(const struct wqueue *q);             // the next large payload fits
-void intake_send_later(struct wqueue *q);                  // Redis did not take a call
+void intake_drop(struct attempt *a); // forgets it: its lease will run out and it will be recovered
+void intake_send_later(struct wqueue *q); // Redis did not take a call
 void intake_send(struct wqueue *q); // fetches, admissions, rejections and repeats that are due
 
 #endif

@@ -2,6 +2,7 @@
 //
 // Callbacks note facts; this decides. All timed work is here, so one timer is enough: it is set to
 // the earliest of everything that waits for a time.
+#include "worker/run/fetch.h"
 #include "worker/run/run_int.h"
 
 #include <assert.h>
@@ -120,6 +121,8 @@ static void wait_idle(struct run *r)
 
 static void send_due(struct wqueue *q, uint64_t now_ms)
 {
+    if (now_ms >= q->renew_at_ms)
+        beat_renew(q); // first: who was stopped for long must hear what it has lost
     intake_send(q);
     while (q->run->ready && settle_wakes(q) <= now_ms) {
         size_t before = q->to_settle.count;
@@ -129,9 +132,6 @@ static void send_due(struct wqueue *q, uint64_t now_ms)
     }
     if (q->next_due_ms >= 0 && q->next_due_ms <= run_now(q->run) && !q->paused && !q->hot)
         queue_heat(q);
-    if (now_ms >= q->renew_at_ms)
-        beat_renew(
-            q); // before the tick: who was stopped for long must not take back its own leases
     if (now_ms >= q->tick_at_ms && !q->ticking)
         beat_tick(q);
 }
@@ -157,7 +157,7 @@ static uint64_t queue_wakes(const struct wqueue *q, uint64_t now_ms)
 {
     uint64_t at = earlier(q->ticking ? UINT64_MAX : q->tick_at_ms, q->renew_at_ms);
     at = earlier(at, settle_wakes(q));
-    if (q->to_repeat.count || q->to_admit.count || intake_may_fetch(q) || q->to_reject.count)
+    if (q->to_repeat.count || q->to_admit.count || fetch_may(q) || q->to_reject.count)
         at = earlier(at, q->send_at_ms);
     if (q->next_due_ms >= 0 && !q->paused && !q->hot)
         at = earlier(at, run_mono(q->run, q->next_due_ms));

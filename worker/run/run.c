@@ -68,6 +68,11 @@ uint64_t run_gather_ms(const struct wqueue *q)
     return paced ? GATHER_PACED_MS : GATHER_FULL_MS;
 }
 
+bool run_is_stale(const struct run *r, uint64_t sent_ms)
+{
+    return clock_mono_ms() - sent_ms >= (uint64_t)r->conf->lease_ms / 2;
+}
+
 void queue_heat(struct wqueue *q)
 {
     if (q->hot || q->refused || q->paused)

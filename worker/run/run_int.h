@@ -49,12 +49,11 @@ struct wqueue {
     double out_mean;     // tokens that its answers have, on the mean; 0 = none yet
     int64_t waiting_jobs, delayed, active, dead; // how many, at the last tick
     struct stats_queue stats;
-    bool ticking, cancel_pending, waiting, depth_known;
+    bool ticking, cancel_pending, waiting, depth_known, reading; // reading: a suspect's payload
     unsigned refused_moves; // BIT of each script that Redis refuses, as the log has told
     struct rlink *waiter;   // its own connection: a blocking wait holds one up
     struct pool_class *classes[CLASSES_OF_QUEUE]; // of the models seen, latest first
-    uint64_t class_seen_ms[CLASSES_OF_QUEUE], peek_at_ms,
-        ticked_ms;         // ticked_ms: when it last asked
+    uint64_t class_seen_ms[CLASSES_OF_QUEUE], peek_at_ms, ticked_ms; // ticked_ms: it last asked
     struct list to_repeat; // struct claim: sent, the answer never came
     struct list to_fetch, to_admit, to_reject, to_settle; // struct attempt.todo
 };
@@ -108,6 +107,8 @@ void run_check_drain(struct run *r, uint64_t now_ms);     // ends the run when n
 // run_gather_ms: how long to gather what goes to Redis in one call. Longer with a backlog: most
 // where it waits for the quota, for then nobody waits for us.
 uint64_t run_gather_ms(const struct wqueue *q);
+// run_is_stale: an answer to what was sent so long ago may hold no more (this process was stopped).
+bool run_is_stale(const struct run *r, uint64_t sent_ms);
 void queue_heat(struct wqueue *q);                 // there may be something to claim
 void queue_is_newer(struct wqueue *q, bool newer); // than this program: it is left alone
 struct attempt *run_find(struct run *r, const struct wqueue *q, struct span id);

@@ -46,7 +46,7 @@ local function delay(claim, id, key, due)
        'recoveries', '0')
   call('HDEL', key, 'token', 'worker')
   call('ZADD', delayed, due, id)
-  return claim == '' and 'delayed' or mark(claim, 'delayed', lease)
+  return mark(claim, 'delayed', lease)
 end
 
 local function lease_it(claim, id, key, expires, run)
@@ -77,7 +77,7 @@ local function schedule(claim, at, id, key, created)
   return code, created, expires
 end
 
--- enter gives code, created, expires_at (admit.lua). `claim` is the id that the hash came from, '' = none.
+-- enter gives code, created, expires_at. `claim` is the id that the hash came from.
 local function enter(claim, at)
   local id, run = ARGV[at], ARGV[at + 7]
   local key = stem_job .. id

@@ -17,9 +17,10 @@
   a newer Penstock). An item is
     {claim id, payload, bytes, created}   to be admitted; bytes and created are left out where the one is the payload's
                                           length and the other is now
-    {id, payload}                         admitted just now
-    {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled, started}
-                                          from `delayed`; a counter that its hash lacks is 0
+    {id, payload, bytes, created}         likewise, but admitted just now
+    {id, payload, bytes, attempts, throttles, recoveries, created, expires_at, cancelled, started, reading}
+                                          from `delayed`; a counter that its hash lacks is 0. Reading is 1
+                                          where a worker has died while it read the payload once more
   The payload of a large job is false: HGET job:<id> payload brings it without crossing Lua again.
   Keeps:   a job is in one of jobs, delayed and active, never in two and never in none.
   Bounds:  100 jobs; 64 KiB beyond the first, or one more job that makes it 1 MiB at most. A large
@@ -72,8 +73,9 @@ end
 local function describe(id, key, len, cancelled)
   local f = call('HMGET', key, 'attempts', 'throttles', 'recoveries', 'created', 'expires_at',
                  len <= LARGE and 'payload' or 'none', 'started')
+  if not f[1] and not cancelled then return {id, f[6], len, f[4]} end -- it has been nowhere yet
   return {id, f[6], len, f[1] or '0', f[2] or '0', f[3] or '0', f[4] or '0', f[5] or '-1',
-          cancelled and 1 or 0, f[7] or '0'}
+          cancelled and 1 or 0, f[7] or '0', f[3] and call('EXISTS', stem .. 'op:read:' .. id) or 0}
 end
 
 -- take_delayed: lease one delayed job; false where it must wait for another batch.
@@ -154,22 +156,24 @@ local function own_id(payload, i)
   return id or new_id(i)
 end
 
--- own_ids: the id under which each payload is a job at once, where it may be one.
+-- own_ids: the ids of the first payloads, as far as these are jobs at once. Of those behind one that must be read none
+-- is: it may be of the same id, and jobs start in the order of their pushes.
 local function own_ids(payloads)
   local own, keys, met = {}, {}, {}
   for i = 1, #payloads do
     local id = own_id(payloads[i], i)
-    if id and not met[id] then
-      own[i], met[id] = id, true
-      keys[#keys + 1] = stem_job .. id
-      keys[#keys + 1] = stem_result .. id
-    end
+    if not id or met[id] then break end
+    own[i], met[id] = id, true
+    keys[#keys + 1] = stem_job .. id
+    keys[#keys + 1] = stem_result .. id
   end
   if #keys == 0 or call('EXISTS', unpack(keys)) == 0 then return own end
-  for i, id in pairs(own) do
-    if call('EXISTS', stem_job .. id, stem_result .. id) > 0 then own[i] = nil end
+  local free = {}
+  for i = 1, #own do
+    if call('EXISTS', stem_job .. own[i], stem_result .. own[i]) > 0 then break end
+    free[i] = own[i]
   end
-  return own
+  return free
 end
 
 -- lease_payloads: the items of those that have just been popped, which are the last, get their ids.

@@ -5,7 +5,7 @@
   ARGV[1] token  of the claim
   ARGV[2] ttl    ms that a result and a reply list live
   then seven for each payload:
-    the id it is leased under (a claim id, or one of its own that its claim gave it), the id it names ('' = none
+    the id it is leased under (a claim id, or its own, where it is admitted), the id it names ('' = none
     that is valid), a new ULID, reason, the result after its id (`,"status":"failed",...}`), reply_to ('' = none), run ('' = none)
 
   Returns {now, id...}: the id it is dead under, or '' where the claim was lost.
@@ -28,10 +28,10 @@ local function reject(at)
   if call('HGET', from, 'token') ~= token then return '' end
   local id = admitted and claim or free_id(at)
   local key = stem_job .. id
-  if admitted then count('admitted', -1) else call('RENAME', from, key) end
+  if admitted then count('admitted', -1, ARGV[at + 6]) else call('RENAME', from, key) end
   call('HSET', key, 'state', 'dead', 'attempts', '0', 'throttles', '0', 'recoveries', '0',
        'died', text(now), 'cause', 'invalid_job', 'last_error', ARGV[at + 3], 'raw', '1')
-  call('HDEL', key, 'token', 'worker')
+  call('HDEL', key, 'token', 'worker', 'due')
   call('ZREM', active, claim)
   call('ZADD', dead, text(now), id)
   local result = '{"id":"' .. id .. '"' .. ARGV[at + 4]
