@@ -74,8 +74,9 @@ local function describe(id, key, len, cancelled)
   local f = call('HMGET', key, 'attempts', 'throttles', 'recoveries', 'created', 'expires_at',
                  len <= LARGE and 'payload' or 'none', 'started')
   if not f[1] and not cancelled then return {id, f[6], len, f[4]} end -- it has been nowhere yet
+  local recovered = f[3] and f[3] ~= '0'
   return {id, f[6], len, f[1] or '0', f[2] or '0', f[3] or '0', f[4] or '0', f[5] or '-1',
-          cancelled and 1 or 0, f[7] or '0', f[3] and call('EXISTS', stem .. 'op:read:' .. id) or 0}
+          cancelled and 1 or 0, f[7] or '0', recovered and call('EXISTS', stem .. 'op:read:' .. id) or 0}
 end
 
 -- take_delayed: lease one delayed job; false where it must wait for another batch.
