@@ -67,7 +67,7 @@ local function lease_all()
   if flat then call('ZADD', active, ends, WIDE) end
   call('ZADD', active, unpack(args))
   if flat then call('ZREM', active, WIDE) end
-  call('PSETEX', op, ARGV[3], table.concat(ids, ' '))
+  call('SET', op, table.concat(ids, ' '), 'PX', ARGV[3])
 end
 
 local function describe(id, key, len, cancelled)
