@@ -15,7 +15,7 @@ static uint64_t claim_gather_ms(const struct wqueue *q)
 static bool has_room_to_claim(const struct wqueue *q, size_t room, uint64_t now_ms)
 {
     size_t enough = (size_t)q->run->conf->concurrency / 4;
-    enough = enough < 1 ? 1 : MIN(enough, (size_t)CLAIM_MAX / 2);
+    enough = enough < 1 ? 1 : MIN(enough, (size_t)CLAIM_MAX * 3 / 4);
     return room >= enough || (room > 0 && now_ms - q->claimed_at_ms >= claim_gather_ms(q));
 }
 

@@ -105,7 +105,7 @@ void settle_later(struct attempt *a, const char *why, int64_t due_in_ms)
 
 uint64_t settle_wakes(const struct wqueue *q)
 {
-    size_t enough = MIN((size_t)q->run->conf->concurrency / 4 + 1, (size_t)SETTLE_MAX / 2);
+    size_t enough = MIN((size_t)q->run->conf->concurrency / 4 + 1, (size_t)SETTLE_MAX * 3 / 4);
     if (q->to_settle.count == 0)
         return UINT64_MAX;
     if (q->to_settle.count >= enough || q->run->mode != RUN_WORKING)

@@ -53,8 +53,6 @@ end
 -- Up to 128 members Redis keeps a sorted set as a flat list, which is gone through from its head for each
 -- one that comes or goes: that was the dearest part of a job. A member of more than 64 bytes makes it a
 -- skip list, which it stays until it is empty.
-local WIDE = string.rep('~', 65)
-
 local function lease_all()
   if #ids == 0 then return end
   local args = {}
@@ -64,9 +62,10 @@ local function lease_all()
   end
   local many = leases + #ids
   local flat = many >= 16 and many <= 128
-  if flat then call('ZADD', active, ends, WIDE) end
+  local wide = flat and string.rep('~', 65)
+  if flat then call('ZADD', active, ends, wide) end
   call('ZADD', active, unpack(args))
-  if flat then call('ZREM', active, WIDE) end
+  if flat then call('ZREM', active, wide) end
   call('SET', op, table.concat(ids, ' '), 'PX', ARGV[3])
 end
 

@@ -25,7 +25,9 @@ local ttl = ARGV[1]
 local out, freed, waits = {now}, {}, {}
 local gone, finished = {}, {} -- keys of jobs that are over; ids that this call has given a result
 
-local any_waited = call('SCARD', waited) > 0
+local rare = call('EXISTS', waited, cancel, stem .. 'tail') > 0 -- mostly none of them is there
+local any_waited = rare and call('SCARD', waited) > 0
+if not rare then tailed = false end
 
 local function bury(at, id, key)
   call('HSET', key, 'state', 'dead', 'attempts', ARGV[at + 11], 'throttles', ARGV[at + 12],
@@ -106,7 +108,7 @@ for id, at in pairs(waits) do
   due[#due + 1] = id
 end
 if #due > 0 then call('ZADD', delayed, unpack(due)) end
-if next(finished) and call('SCARD', cancel) > 0 then
+if rare and next(finished) and call('SCARD', cancel) > 0 then
   local ended = {}
   for id in pairs(finished) do ended[#ended + 1] = id end
   call('SREM', cancel, unpack(ended))
