@@ -113,6 +113,8 @@ def everything(queue):
             getattr(pipe, READ[kind])(key)
     found = dict(zip(keys, pipe.execute()))
     for key, value in found.items():
+        if key.endswith(b":active") and isinstance(value, list):
+            value.sort()  # a repeat starts leases anew
         if b":run:" in key and isinstance(value, dict):
             value.pop(b"updated", None)
     return found

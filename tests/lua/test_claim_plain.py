@@ -21,7 +21,8 @@ def test_leases_it_under_its_own_id(q):
     claim = q.claim()
     [item] = claim.items
     assert item.fresh and (item.id, item.payload) == ("a", JOB.encode())
-    assert q.members("active") == ["a"] and q.score("active", "a") == claim.now + LEASE_MS
+    assert q.members("active") == ["a"]
+    assert claim.now + LEASE_MS <= q.score("active", "a") <= q.now() + LEASE_MS
     job = q.job("a")
     assert (job["payload"], job["state"], job["token"], job["worker"]) == (JOB, "active", claim.token, "w1")
     assert job["created"] == str(claim.now)
@@ -113,6 +114,28 @@ def test_a_claim_said_again_brings_it_as_it_did(q1):
     q1.redis.sadd(q1.key("cancel"), "a")
     [again] = q1.claim(token="T").items
     assert again.cancelled and not again.fresh
+
+
+def test_a_repeated_claim_starts_its_leases_anew(q1):
+    q1.push(JOB, unread("b"))
+    q1.claim(token="T")
+    q1.pass_ms(LEASE_MS - 1000)
+    again = q1.claim(token="T")
+    assert [q1.score("active", id) for id in again.ids] == [again.now + LEASE_MS] * 2
+    assert q1.ttl("op:T") > LEASE_MS - 1000
+
+
+def test_admit_says_of_an_admitted_one_whether_it_is_still_the_workers(q1):
+    q1.push('{"id":"mine"}', '{"id":"lost"}', '{"id":"stop"}')
+    claim = q1.claim()
+    q1.settle(later("lost", claim.token, 60_000))
+    q1.redis.sadd(q1.key("cancel"), "stop")
+    q1.pass_ms(LEASE_MS - 1000)
+    ask = [Admission(id, id) for id in ("mine", "lost", "stop", "gone")]
+    assert [answer.code for answer in q1.admit(claim.token, *ask)] == ["active", "lost", "cancelled", "lost"]
+    assert q1.score("active", "mine") > q1.now() + LEASE_MS - 1000
+    assert q1.members("active") == ["mine", "stop"] and q1.place("lost") == ["delayed"]
+    assert q1.counts()["admitted"] == "3"
 
 
 def test_one_that_is_no_job_after_all_is_dead_under_the_id_it_has(q):

@@ -128,7 +128,7 @@ static void on_claimed(int err, const struct reply *reply, void *arg)
     if (c->pool)
         c->pool->permits.promised -= c->want;
     run_answered(q, SCRIPT_CLAIM, err, reply);
-    if (err || run_is_stale(q->run, c->sent_ms)) {
+    if (err || run_is_stale(q, c->sent_ms)) {
         list_append(&q->to_repeat, &c->link);
         intake_send_later(q);
         return;

@@ -13,7 +13,7 @@ void fetch_take_memory(struct attempt *a)
 
 static void on_noted(int err, const struct reply *reply, void *arg)
 {
-    (void)err, (void)reply, (void)arg; // without the note it may kill one reader more
+    (void)err, (void)reply, (void)arg; // as long as there is no note it may kill more readers
 }
 
 bool fetch_is_suspect(const struct attempt *a)
@@ -26,8 +26,8 @@ void fetch_note(struct attempt *a, bool on)
 {
     char key[KEY_BYTES_MAX + ID_BYTES_MAX];
     size_t len = (size_t)snprintf(key, sizeof key, "%sop:read:%s", a->queue->stem, a->id);
-    const char *set[] = {"PSETEX", key, "86400000", "1"}, *del[] = {"DEL", key};
-    size_t lens[] = {on ? 6 : 3, len, 8, 1};
+    const char *set[] = {"PSETEX", key, "3600000", "1"}, *del[] = {"DEL", key};
+    size_t lens[] = {on ? 6 : 3, len, 7, 1};
     int unsent = rlink_call(a->run->link, on ? 4 : 2, on ? set : del, lens, 0, on_noted, NULL);
     (void)unsent;
     a->queue->reading = a->noted = on;
@@ -40,7 +40,7 @@ static void on_fetched(int err, const struct reply *reply, void *arg)
     struct span bytes;
     q->reading = a->noted ? false : q->reading;
     if (err) {
-        list_append(&q->to_fetch, &a->todo);
+        list_prepend(&q->to_fetch, &a->todo); // it may be what memory is kept for
         intake_send_later(q);
     } else if (reply_str(reply, &bytes)) {
         intake_payload(a, bytes);
@@ -61,7 +61,7 @@ static void fetch(struct attempt *a)
         fetch_note(a, true);
     if (rlink_call(a->run->link, 3, argv, lens, 0, on_fetched, a)) {
         a->queue->reading = a->noted ? false : a->queue->reading;
-        list_append(&a->queue->to_fetch, &a->todo);
+        list_prepend(&a->queue->to_fetch, &a->todo);
         intake_send_later(a->queue);
     }
 }
@@ -75,7 +75,7 @@ static void fetch_or_bury(struct attempt *a)
         return;
     }
     a->job = job_unread;
-    settle_failed(a, FAILURE_CRASH, NULL);
+    settle_failed(a, a->cancel ? FAILURE_CANCELLED : FAILURE_CRASH, NULL);
 }
 
 // fetch_may: payloads in memory have a budget; one that is larger than all of it comes
@@ -94,6 +94,6 @@ bool fetch_may(const struct wqueue *q)
 
 void fetch_due(struct wqueue *q)
 {
-    for (size_t n = q->to_fetch.count; n > 0 && fetch_may(q); n--)
+    while (clock_mono_ms() >= q->send_at_ms && fetch_may(q))
         fetch_or_bury(CONTAINER_OF(list_pop(&q->to_fetch), struct attempt, todo));
 }

@@ -71,6 +71,12 @@ static void count_admitted(const struct attempt *a)
         stats_run(s, a->queue->name, a->job.run.at, a->job.run.len);
 }
 
+// leased_as: the id under which Redis has its lease.
+static const char *leased_as(const struct attempt *a)
+{
+    return a->admitted ? a->id : a->claim_id;
+}
+
 // begin sends on a job that its claim has brought under its own id.
 static void begin(struct attempt *a)
 {
@@ -151,6 +157,12 @@ static void admitted(struct attempt *a, const struct reply *answer)
     struct span code = {0};
     if (!reply_str(answer, &code)) // the code alone, or with when it was created and expires
         reply_str(reply_at(answer, 0), &code);
+    a->lost = span_is(code, "lost");
+    if (a->admitted) { // it only had its place behind others
+        a->cancel |= span_is(code, "cancelled");
+        begin(a);
+        return;
+    }
     a->admitted = true;
     int64_t created = reply_int_or(reply_at(answer, 1), 0);
     a->created = created > 0 ? created : a->created;
@@ -176,19 +188,13 @@ static void on_admitted(int err, const struct reply *reply, void *arg)
     struct batch *b = arg;
     b->queue->admits_out--;
     run_answered(b->queue, SCRIPT_ADMIT, err, reply);
-    if (err || run_is_stale(b->queue->run, b->sent_ms)) {
-        b->queue->renew_at_ms = err ? b->queue->renew_at_ms : 0;
+    if (err || run_is_stale(b->queue, b->sent_ms)) {
         put_back(b, &b->queue->to_admit);
     } else {
         FAULT("admit.after");
         run_hear(b->queue->run, reply);
-        size_t next = 1;
-        for (size_t i = 0; i < b->count; i++) {
-            if (b->at[i]->admitted)
-                begin(b->at[i]);
-            else
-                admitted(b->at[i], reply_at(reply, next++));
-        }
+        for (size_t i = 0; i < b->count; i++)
+            admitted(b->at[i], reply_at(reply, 1 + i));
     }
     free(b);
 }
@@ -224,9 +230,7 @@ static void send_admissions(struct wqueue *q)
     args_add_int(&r->args, r->conf->lease_ms);
     args_add_int(&r->args, r->conf->result_ttl_s * 1000);
     for (size_t i = 0; i < b->count; i++) {
-        if (b->at[i]->admitted)
-            continue; // it is in its place behind the others, no more
-        args_add_str(&r->args, b->at[i]->claim_id);
+        args_add_str(&r->args, leased_as(b->at[i]));
         admission_args(&r->args, b->at[i]->id, &b->at[i]->job);
     }
     if (script_call(r->link, SCRIPT_ADMIT, q->stem, &r->args, on_admitted, b)) {
@@ -286,7 +290,7 @@ static void send_rejections(struct wqueue *q)
         strbuf_init(&rest[i], 4096 + f->meta.len);
         result_rest("failed", FAILURE_INVALID_JOB, f->why, r, f, &rest[i]);
         ulid_make(run_now(r), ulid[i]);
-        args_add_str(&r->args, b->at[i]->admitted ? b->at[i]->id : b->at[i]->claim_id);
+        args_add_str(&r->args, leased_as(b->at[i]));
         args_add(&r->args, f->id);
         args_add_str(&r->args, ulid[i]);
         args_add_str(&r->args, f->why);

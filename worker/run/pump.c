@@ -121,8 +121,6 @@ static void wait_idle(struct run *r)
 
 static void send_due(struct wqueue *q, uint64_t now_ms)
 {
-    if (now_ms >= q->renew_at_ms)
-        beat_renew(q); // first: who was stopped for long must hear what it has lost
     intake_send(q);
     while (q->run->ready && settle_wakes(q) <= now_ms) {
         size_t before = q->to_settle.count;
@@ -132,6 +130,9 @@ static void send_due(struct wqueue *q, uint64_t now_ms)
     }
     if (q->next_due_ms >= 0 && q->next_due_ms <= run_now(q->run) && !q->paused && !q->hot)
         queue_heat(q);
+    if (now_ms >= q->renew_at_ms)
+        beat_renew(
+            q); // before the tick: who was stopped for long must not take back its own leases
     if (now_ms >= q->tick_at_ms && !q->ticking)
         beat_tick(q);
 }

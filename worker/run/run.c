@@ -68,9 +68,12 @@ uint64_t run_gather_ms(const struct wqueue *q)
     return paced ? GATHER_PACED_MS : GATHER_FULL_MS;
 }
 
-bool run_is_stale(const struct run *r, uint64_t sent_ms)
+bool run_is_stale(struct wqueue *q, uint64_t sent_ms)
 {
-    return clock_mono_ms() - sent_ms >= (uint64_t)r->conf->lease_ms / 2;
+    uint64_t age_ms = clock_mono_ms() - sent_ms, lease_ms = (uint64_t)q->run->conf->lease_ms;
+    if (age_ms >= lease_ms / 4)
+        q->renew_at_ms = 0;
+    return age_ms >= lease_ms * 3 / 4;
 }
 
 void queue_heat(struct wqueue *q)

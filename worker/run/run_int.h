@@ -108,7 +108,7 @@ void run_check_drain(struct run *r, uint64_t now_ms);     // ends the run when n
 // where it waits for the quota, for then nobody waits for us.
 uint64_t run_gather_ms(const struct wqueue *q);
 // run_is_stale: an answer to what was sent so long ago may hold no more (this process was stopped).
-bool run_is_stale(const struct run *r, uint64_t sent_ms);
+bool run_is_stale(struct wqueue *q, uint64_t sent_ms);
 void queue_heat(struct wqueue *q);                 // there may be something to claim
 void queue_is_newer(struct wqueue *q, bool newer); // than this program: it is left alone
 struct attempt *run_find(struct run *r, const struct wqueue *q, struct span id);

@@ -6,7 +6,7 @@
   ARGV[2] worker
   ARGV[3] lease   ms
   ARGV[4] ttl     ms that a reply list lives
-  then nine for each job, its claim id and what the worker has read in its payload:
+  then nine for each job, its claim id (its own where its claim has admitted it: is it still this worker's?) and what the worker has read in its payload:
     claim id, id, pushed_at, start, start is, expiry, expiry is, reply_to, run
     start and expiry are -1 (none) or a time; "at" = since the epoch, "in" = after pushed_at
 
@@ -20,7 +20,7 @@
   Keeps:   a payload is under its claim id or under its id, never both. A finished id is not rerun.
   Bounds:  results pushed to duplicates' reply lists: 1 MiB beyond the first; a duplicate too many
            goes back to `jobs`, and its answer is lost.
-  Repeat:  a job this token has admitted already answers as it did.
+  Repeat:  a job this token has admitted already answers as it did, and its lease runs anew.
 ]]
 local token, worker, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local ends = text(now + lease)
@@ -128,7 +128,10 @@ local function already(claim, id, key)
   local f = call('HMGET', key, 'token', 'created', 'expires_at')
   if not code and f[1] ~= token then return {'lost', 0, -1} end
   local created, expires = tonumber(f[2] or '0'), tonumber(f[3] or '-1')
-  return {code or leave_for(id, expires), created, expires}
+  if code then return {code, created, expires} end
+  leased[#leased + 1] = ends
+  leased[#leased + 1] = id
+  return {leave_for(id, expires), created, expires}
 end
 
 local function give_back(claim, from)
@@ -182,6 +185,7 @@ local with_result = any_result()
 local function admit(claim, at)
   local id = ARGV[at]
   local from, key = stem_job .. claim, stem_job .. id
+  if claim == id then return already(claim, id, key) end
   local free = not (with_result and call('EXISTS', stem_result .. id) == 1) and moved(from, key)
   if free == nil then return already(claim, id, key) end
   if not free then

@@ -25,7 +25,7 @@
   Keeps:   a job is in one of jobs, delayed and active, never in two and never in none.
   Bounds:  100 jobs; 64 KiB beyond the first, or one more job that makes it 1 MiB at most. A large
            job ends its batch.
-  Repeat:  the same token again answers with what it took and still holds.
+  Repeat:  the same token again answers with what it took and still holds, and those leases run anew.
   Memory:  the one script that Redis refuses when it has none left, so that what is in flight can end.
 ]]
 local ENOUGH = 65536 -- bytes after which no more is taken: twice as much is a millisecond
@@ -63,10 +63,10 @@ local function lease_all()
   local many = leases + #ids
   local flat = many >= 16 and many <= 128
   local wide = flat and string.rep('~', 65)
+  call('SET', op, table.concat(ids, ' '), 'PX', ARGV[3])
   if flat then call('ZADD', active, ends, wide) end
   call('ZADD', active, unpack(args))
   if flat then call('ZREM', active, wide) end
-  call('SET', op, table.concat(ids, ' '), 'PX', ARGV[3])
 end
 
 local function describe(id, key, len, cancelled)
@@ -219,10 +219,12 @@ local function answer(why)
 end
 
 local function repeated(taken)
+  call('PEXPIRE', op, ARGV[3])
   for id in string.gmatch(taken, '%S+') do
     local key = stem_job .. id
     if call('HGET', key, 'token') == token and call('ZSCORE', active, id) then
       local len = call('HSTRLEN', key, 'payload')
+      call('ZADD', active, ends, id)
       if string.sub(id, 1, 1) == '~' then
         local f = call('HMGET', key, 'created', len <= LARGE and 'payload' or 'none')
         items[#items + 1] = {id, f[2], len, f[1]}

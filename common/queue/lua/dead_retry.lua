@@ -37,6 +37,7 @@ local function retry(id)
     call('HSET', key, 'state', 'delayed', 'due', at, 'attempts', '0', 'throttles', '0',
          'recoveries', '0')
     call('HDEL', key, 'cause', 'died')
+    call('DEL', stem .. 'op:read:' .. id)
     call('ZADD', delayed, at, id)
   end
   call('ZREM', dead, id)

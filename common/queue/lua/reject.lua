@@ -45,6 +45,7 @@ local function reject(at)
 end
 
 check_sets()
+call('SCARD', waited)
 for at = 3, #ARGV, 7 do out[#out + 1] = reject(at) end
 write_counts()
 return out
