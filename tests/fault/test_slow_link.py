@@ -24,7 +24,9 @@ def far_fleet(**sim_flags):
         def worker(**flags):
             link = links.new()
             link.set("slow", 0.2)
-            return fleet.worker(env={"PENSTOCK_REDIS_URL": f"unix://{link.path}"}, **flags)
+            started = fleet.worker(env={"PENSTOCK_REDIS_URL": f"unix://{link.path}"}, **flags)
+            started.link = link
+            return started
 
         yield fleet, worker
         for w in fleet.workers:
@@ -66,3 +68,16 @@ def test_who_was_stopped_before_it_read_its_claims_answer_calls_nothing_that_oth
         fleet.push({"id": "last", "prompt": "last"})
         fleet.result("last", timeout_s=20)
         assert fleet.sim.stats()["requests"] == len(ids) + 1
+
+
+def test_a_job_whose_admission_was_not_heard_of_is_called_once_and_keeps_its_lease():
+    with far_fleet(latency="constant:4000") as (fleet, worker):
+        far = worker(lease_ms=1500)
+        fleet.push({"id": "a", "prompt": "a", "run": "r"})
+        wait_until(lambda: fleet.r.exists(fleet.key("job:a")), 20, "its admission")
+        far.link.set("cut")
+        far.link.set("pass")
+        fleet.sim.wait_for(1)
+        fleet.worker(lease_ms=1500)  # which would take it from one that does not renew it
+        assert fleet.result("a", timeout_s=30)["status"] == "succeeded"
+        assert fleet.sim.stats()["requests"] == 1 and fleet.stat("recoveries") == 0
