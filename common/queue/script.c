@@ -128,7 +128,6 @@ void args_add_int(struct args *a, int64_t n)
 // wrap: stands between a call and its caller, to see a NOSCRIPT go by. One a call.
 struct wrap {
     struct rlink *link;
-    enum script script;
     rlink_cb cb;
     void *arg;
 };
@@ -202,7 +201,7 @@ int script_call(struct rlink *link, enum script s, const char *key, const struct
     struct wrap *w = malloc(sizeof *w);
     if (!w)
         return ERR_NOMEM;
-    *w = (struct wrap){link, s, cb, arg};
+    *w = (struct wrap){link, cb, arg};
     int err = rlink_call(link, (int)argc, argv, lens, 0, on_answer, w);
     if (err)
         free(w);

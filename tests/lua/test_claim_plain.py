@@ -138,6 +138,14 @@ def test_admit_says_of_an_admitted_one_whether_it_is_still_the_workers(q1):
     assert q1.counts()["admitted"] == "3"
 
 
+@pytest.mark.parametrize("id", ["sweep", "read:a"])
+def test_admit_takes_no_key_of_the_workers_own_for_what_became_of_an_admitted_one(q1, id):
+    q1.redis.set(q1.key("op:" + id), "7", px=60_000)
+    q1.push('{"id":"%s"}' % id)
+    claim = q1.claim()
+    assert q1.admit(claim.token, Admission(id, id))[0].code == "active"
+
+
 def test_one_that_is_no_job_after_all_is_dead_under_the_id_it_has(q):
     q.push('{"id":"a","promt":"p"}')
     claim = q.claim()

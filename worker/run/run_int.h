@@ -107,7 +107,7 @@ void run_check_drain(struct run *r, uint64_t now_ms);     // ends the run when n
 // run_gather_ms: how long to gather what goes to Redis in one call. Longer with a backlog: most
 // where it waits for the quota, for then nobody waits for us.
 uint64_t run_gather_ms(const struct wqueue *q);
-// run_is_stale: an answer to what was sent so long ago may hold no more (this process was stopped).
+// run_is_stale: its answer may hold no more (we were stopped). An old one has leases renewed soon.
 bool run_is_stale(struct wqueue *q, uint64_t sent_ms);
 void queue_heat(struct wqueue *q);                 // there may be something to claim
 void queue_is_newer(struct wqueue *q, bool newer); // than this program: it is left alone

@@ -6,7 +6,8 @@
   ARGV[2] worker
   ARGV[3] lease   ms
   ARGV[4] ttl     ms that a reply list lives
-  then nine for each job, its claim id (its own where its claim has admitted it: is it still this worker's?) and what the worker has read in its payload:
+  then nine for each job: its claim id (its own where its claim has admitted it: is it still this worker's?)
+  and what the worker has read in its payload:
     claim id, id, pushed_at, start, start is, expiry, expiry is, reply_to, run
     start and expiry are -1 (none) or a time; "at" = since the epoch, "in" = after pushed_at
 
@@ -121,9 +122,9 @@ local function duplicate(id, key, reply)
   return 'yes'
 end
 
--- already: the payload is no longer under its claim id.
+-- already: the payload is no longer under its claim id, or its claim has admitted it.
 local function already(claim, id, key)
-  local code = call('GET', stem .. 'op:' .. claim)
+  local code = claim ~= id and call('GET', stem .. 'op:' .. claim)
   if code == 'duplicate' or code == 'lost' then return {code, 0, -1} end
   local f = call('HMGET', key, 'token', 'created', 'expires_at')
   if not code and f[1] ~= token then return {'lost', 0, -1} end

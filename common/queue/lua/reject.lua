@@ -6,7 +6,8 @@
   ARGV[2] ttl    ms that a result and a reply list live
   then seven for each payload:
     the id it is leased under (a claim id, or its own, where it is admitted), the id it names ('' = none
-    that is valid), a new ULID, reason, the result after its id (`,"status":"failed",...}`), reply_to ('' = none), run ('' = none)
+    that is valid), a new ULID, reason, the result after its id (`,"status":"failed",...}`),
+    reply_to ('' = none), run ('' = none)
 
   Returns {now, id...}: the id it is dead under, or '' where the claim was lost.
   Keeps:  nothing of a job that uses the same id changes.
